@@ -1,0 +1,1 @@
+"""Technical ground: settings, errors, database, processes, git. Names no table."""

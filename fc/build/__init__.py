@@ -1,0 +1,1 @@
+"""Building: schedule, claim, carry out, record."""

@@ -1,0 +1,1 @@
+"""Configuration from git: load, compile, diff, apply."""

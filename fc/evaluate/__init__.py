@@ -1,0 +1,1 @@
+"""Evaluation: webhook, git, Nix, record."""

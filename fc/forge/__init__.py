@@ -1,0 +1,1 @@
+"""Webhook and status messages of each forge, without I/O."""

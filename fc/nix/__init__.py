@@ -1,0 +1,1 @@
+"""Nix protocols and formats, without I/O."""

@@ -1,0 +1,1 @@
+"""Worker pools and builders as seen from outside."""

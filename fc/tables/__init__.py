@@ -1,0 +1,1 @@
+"""The tables: Piccolo classes, migrations, and the queries that more than one slice needs."""

@@ -1,0 +1,1 @@
+"""HTML pages and server-sent events. Read only."""
