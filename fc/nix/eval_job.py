@@ -118,7 +118,7 @@ def parse_line(line: bytes | str) -> EvalJob | EvalError:
         raise FormatError(_KIND, f"it holds a NUL: {text[:200]!r}")
     try:
         said = _DECODER.decode(text)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         raise FormatError(_KIND, f"{error}: {text[:200]!r}") from None
     attr_path = (said.attr,) if said.attr_path is None and said.attr else said.attr_path or ()
     if said.error is not None:
