@@ -1,0 +1,148 @@
+"""What pages, API and guards ask about the configuration: sources, revisions, changes, owners."""
+
+import uuid
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+from fc.base.database import Database
+from fc.base.problems import Problem
+
+_PAGE = 50
+
+
+class ConfigSource(msgspec.Struct, frozen=True):
+    """A configuration repository and how its last synchronisation went."""
+
+    name: str
+    url: str
+    branch: str
+    path: str
+    status: Literal["pending", "synced", "failed"]
+    error_message: str | None
+    """Why the last try failed, in one sentence; none when it did not."""
+    errors: list[Problem]
+    """What is wrong in the files of ``last_seen_commit``, sorted by place; empty when nothing is."""
+    failures: int
+    """Failed tries in a row."""
+    last_seen_commit: str | None
+    last_synced_at: datetime | None
+    """When the database was last known to be as the repository says."""
+    sync_requested_at: datetime | None
+    next_sync_at: datetime
+    applied_commit: str | None
+    """Commit of the last revision that was applied."""
+    applied_at: datetime | None
+
+
+class ConfigRevision(msgspec.Struct, frozen=True):
+    """A commit of a configuration repository that was tried, and its result."""
+
+    id: uuid.UUID
+    source: str
+    commit_hash: str | None
+    """None when a directory was applied by hand."""
+    author: str | None
+    subject: str | None
+    committed_at: datetime | None
+    status: Literal["applied", "failed"]
+    created: int
+    """How many resources it created; ``updated`` and ``deleted`` likewise."""
+    updated: int
+    deleted: int
+    errors: list[Problem]
+    duration_seconds: float
+    created_at: datetime
+
+
+class ConfigChange(msgspec.Struct, frozen=True):
+    """One resource that a revision changed. Secrets stand in it as ``«secret»`` with their names."""
+
+    kind: str
+    key: str
+    action: Literal["create", "update", "delete"]
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+    file: str | None
+    line: int | None
+
+
+class ConfigOwner(msgspec.Struct, frozen=True):
+    """The place in a configuration repository that owns a row."""
+
+    source: str
+    file: str
+    line: int
+
+
+_SOURCES = """
+SELECT s.name, s.url, s.branch, s.path, s.status, s.error_message, s.errors, s.failures, s.last_seen_commit,
+       s.last_synced_at, s.sync_requested_at, s.next_sync_at, r.commit_hash AS applied_commit, r.created_at AS applied_at
+FROM config_sources s
+LEFT JOIN LATERAL (
+    SELECT commit_hash, created_at FROM config_revisions
+    WHERE source = s.name AND status = 'applied' ORDER BY created_at DESC LIMIT 1
+) r ON true
+ORDER BY s.name
+"""
+
+_REVISION_COLUMNS = """
+id, source, commit_hash, author, subject, committed_at, status, errors, duration_seconds, created_at,
+COALESCE((plan #>> '{summary,create}')::int, 0) AS created,
+COALESCE((plan #>> '{summary,update}')::int, 0) AS updated,
+COALESCE((plan #>> '{summary,delete}')::int, 0) AS deleted
+"""
+
+
+async def config_sources(database: Database) -> list[ConfigSource]:
+    """Every configuration repository, by name."""
+    return msgspec.convert([dict(row) for row in await database.fetch(_SOURCES)], list[ConfigSource])
+
+
+async def config_revisions(
+    database: Database, *, before: uuid.UUID | None = None, limit: int = _PAGE
+) -> list[ConfigRevision]:
+    """At most ``limit`` revisions, newest first; those older than the revision ``before``, if one is given."""
+    rows = await database.fetch(
+        f"""SELECT {_REVISION_COLUMNS} FROM config_revisions
+        WHERE $1::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM config_revisions WHERE id = $1)
+        ORDER BY created_at DESC, id DESC LIMIT $2""",  # noqa: S608 - only a constant of this file is put in
+        before,
+        limit,
+    )
+    return msgspec.convert([dict(row) for row in rows], list[ConfigRevision])
+
+
+async def config_revision(database: Database, revision: uuid.UUID) -> ConfigRevision | None:
+    """One revision, or none."""
+    row = await database.fetchrow(
+        f"SELECT {_REVISION_COLUMNS} FROM config_revisions WHERE id = $1",  # noqa: S608 - only a constant of this file is put in
+        revision,
+    )
+    return None if row is None else msgspec.convert(dict(row), ConfigRevision)
+
+
+async def config_changes(database: Database, revision: uuid.UUID) -> list[ConfigChange]:
+    """What a revision changed, by kind and key."""
+    rows = await database.fetch(
+        "SELECT kind, key, action, before, after, file, line FROM config_changes WHERE revision_id = $1 ORDER BY kind, key",
+        revision,
+    )
+    return msgspec.convert([dict(row) for row in rows], list[ConfigChange])
+
+
+async def config_resource_counts(database: Database) -> dict[str, int]:
+    """How many resources of each kind git owns."""
+    rows = await database.fetch(
+        "SELECT kind, count(*) AS owned FROM config_resources GROUP BY kind ORDER BY kind"
+    )
+    return {row["kind"]: row["owned"] for row in rows}
+
+
+async def config_owner(database: Database, kind: str, key: str) -> ConfigOwner | None:
+    """Where the row of this kind and key is declared; none when git does not own it."""
+    row = await database.fetchrow(
+        "SELECT source, file, line FROM config_resources WHERE kind = $1 AND key = $2", kind, key
+    )
+    return None if row is None else msgspec.convert(dict(row), ConfigOwner)
