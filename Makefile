@@ -1,0 +1,51 @@
+# make demo    see FC work, end to end, on this machine
+# make test    everything: checks and the whole test suite
+# make check   linters, types, import contracts
+# make bench   measurements, one line of JSON each
+# make clean   remove what these made
+
+PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+DEMO_OPTIONS ?=
+
+.PHONY: demo test check format bench clean packages-run packages-test
+
+demo: packages-run $(VENV)/.runtime
+	$(BIN)/fcctl demo $(DEMO_OPTIONS)
+
+test: packages-test check
+	$(BIN)/python -m pytest -n auto
+
+check: packages-run $(VENV)/.development
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/mypy
+
+format: $(VENV)/.development
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: packages-run $(VENV)/.development
+	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+
+clean:
+	chmod -R u+w fc-demo fc-data 2>/dev/null || true
+	rm -rf $(VENV) fc-demo fc-data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+packages-run packages-test: packages-%:
+	@PYTHON=$(PYTHON) .ci/packages $*
+
+$(BIN)/python: | packages-run
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FC needs Python 3.11 or newer")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable .
+	@touch $@
+
+$(VENV)/.development: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.runtime
