@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,7 +83,9 @@ class _Child:
 
 
 class _Supervisor:
-    def __init__(self, settings: Settings, settings_file: Path | None, postgres: EmbeddedPostgres | None) -> None:
+    def __init__(
+        self, settings: Settings, settings_file: Path | None, postgres: EmbeddedPostgres | None
+    ) -> None:
         self._settings = settings
         self._settings_file = settings_file
         self._postgres = postgres
@@ -154,7 +157,9 @@ class _Supervisor:
             _kill_group(child.process.pid)
             child.failures = 1 if time.monotonic() - started > _STEADY_SECONDS else child.failures + 1
             pause = 0.0 if child.failures == 1 else backoff(child.failures - 1)
-            log.warning("child died", child=child.name, status=child.process.returncode, restart_in=round(pause, 1))
+            log.warning(
+                "child died", child=child.name, status=child.process.returncode, restart_in=round(pause, 1)
+            )
             await _first(asyncio.sleep(pause), self._stop.wait())
         await _terminate(child)
 
@@ -173,9 +178,9 @@ class _Supervisor:
                     log.error("PostgreSQL does not start", error=str(error))  # noqa: TRY400 - the message says it all
 
 
-async def _first(*waits: "asyncio.Future[object] | object") -> None:
+async def _first(*waits: Coroutine[object, object, object]) -> None:
     """Return as soon as one of ``waits`` is done; the others are given up."""
-    tasks = [asyncio.ensure_future(wait) for wait in waits]  # type: ignore[arg-type]  # coroutines all
+    tasks = [asyncio.create_task(wait) for wait in waits]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:

@@ -99,10 +99,12 @@ class EmbeddedPostgres:
                     str(binaries / "initdb"), "-D", str(data), "-U", _USER, "--auth=trust", "--encoding=UTF8",
                     "--locale=C", "--no-instructions", "--no-sync",
                 ],
-                check=False, capture_output=True, text=True, preexec_fn=_as_child,  # noqa: PLW1509 - as above
+                check=False, capture_output=True, text=True, preexec_fn=_as_child,
             )  # fmt: skip
             if result.returncode != 0:
-                message = f"the embedded PostgreSQL cannot be set up in {self._directory}: {result.stderr.strip()}"
+                message = (
+                    f"the embedded PostgreSQL cannot be set up in {self._directory}: {result.stderr.strip()}"
+                )
                 raise DatabaseUnavailableError(message)
             with (data / "postgresql.conf").open("a", encoding="utf-8") as config:
                 config.write("include 'fc.conf'\n")
@@ -127,11 +129,22 @@ class EmbeddedPostgres:
     def _wait_until_ready(self, binaries: Path) -> None:
         assert self._process is not None
         deadline = time.monotonic() + 60
-        ready = [str(binaries / "pg_isready"), "-q", "-h", str(self.socket_directory), "-U", _USER, "-d", "postgres"]
+        ready = [
+            str(binaries / "pg_isready"),
+            "-q",
+            "-h",
+            str(self.socket_directory),
+            "-U",
+            _USER,
+            "-d",
+            "postgres",
+        ]
         while subprocess.run(ready, check=False, capture_output=True).returncode != 0:  # noqa: S603 - our own binary
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.stop()
-                tail = (self._directory / "postgres.log").read_text(encoding="utf-8", errors="replace")[-2000:]
+                tail = (self._directory / "postgres.log").read_text(encoding="utf-8", errors="replace")[
+                    -2000:
+                ]
                 message = f"the embedded PostgreSQL does not start; its log ({self._directory}/postgres.log) ends: {tail}"
                 raise DatabaseUnavailableError(message)
             time.sleep(0.02)
@@ -144,9 +157,7 @@ def _binaries(data: Path) -> Path:
     installs = {} if wheel is None else {_major(path): path / "bin" for path in wheel.glob("pginstall*")}
     installs = {major: path for major, path in installs.items() if (path / "postgres").exists()}
     if not installs:
-        message = (
-            "there is no embedded PostgreSQL for this platform; start a PostgreSQL 14 or newer and set database.url"
-        )
+        message = "there is no embedded PostgreSQL for this platform; start a PostgreSQL 14 or newer and set database.url"
         raise DatabaseUnavailableError(message)
     try:
         major = int((data / "PG_VERSION").read_text(encoding="ascii"))
@@ -180,7 +191,10 @@ def _as_child() -> None:
     if os.geteuid() == 0:
         group = os.getegid()
         if _LIBC.unshare(_CLONE_NEWUSER) != 0:
-            os.write(2, b"root cannot enter a user namespace here; run FC as an ordinary user or set database.url\n")
+            os.write(
+                2,
+                b"root cannot enter a user namespace here; run FC as an ordinary user or set database.url\n",
+            )
             os._exit(1)
         for file, text in (("setgroups", "deny"), ("uid_map", "1000 0 1"), ("gid_map", f"1000 {group} 1")):
             descriptor = os.open(f"/proc/self/{file}", os.O_WRONLY)

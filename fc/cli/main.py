@@ -31,7 +31,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="fcctl")
 def cli() -> None:
-    """FC: configuration from git, evaluated, built, reported and shown.
+    r"""FC: configuration from git, evaluated, built, reported and shown.
 
     \b
     See it work:              fcctl demo

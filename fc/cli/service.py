@@ -42,7 +42,12 @@ def web(settings_file: Path | None) -> None:
 
 @click.command()
 @settings_option
-@click.option("--loops", default="", metavar="SLICES", help="Comma-separated: config, evaluate, build, cache, report. Default: all.")
+@click.option(
+    "--loops",
+    default="",
+    metavar="SLICES",
+    help="Comma-separated: config, evaluate, build, cache, report. Default: all.",
+)
 def work(settings_file: Path | None, loops: str) -> None:
     """Run the background process alone: sync, evaluate, build, report.
 
@@ -50,7 +55,10 @@ def work(settings_file: Path | None, loops: str) -> None:
     """
     from fc.work import SLICES, run
 
-    run(load_settings(settings_file), [name.strip() for name in loops.split(",") if name.strip()] or tuple(SLICES))
+    run(
+        load_settings(settings_file),
+        [name.strip() for name in loops.split(",") if name.strip()] or tuple(SLICES),
+    )
 
 
 @click.group()
@@ -74,8 +82,14 @@ def up(settings_file: Path | None) -> None:
 
 @migrate.command()
 @settings_option
-@click.option("--to", metavar="ID", help="Undo every migration after this one; 'zero' undoes all. Default: only the newest.")
-@click.option("--yes", is_flag=True, help="Do not ask. Undoing a migration drops what it added, with its data.")
+@click.option(
+    "--to",
+    metavar="ID",
+    help="Undo every migration after this one; 'zero' undoes all. Default: only the newest.",
+)
+@click.option(
+    "--yes", is_flag=True, help="Do not ask. Undoing a migration drops what it added, with its data."
+)
 def down(settings_file: Path | None, to: str | None, yes: bool) -> None:  # noqa: FBT001 - click passes flags by name
     """Undo migrations, newest first."""
     from fc.tables.migrate import migrate_down
@@ -98,7 +112,11 @@ def status(settings_file: Path | None) -> None:
 
     with database_url(load_settings(settings_file)) as url:
         version = asyncio.run(migration_status(url))
-    for state, names in (("applied", version.applied), ("pending", version.pending), ("unknown", version.unknown)):
+    for state, names in (
+        ("applied", version.applied),
+        ("pending", version.pending),
+        ("unknown", version.unknown),
+    ):
         for name in names:
             click.echo(f"{state:8} {name}")
     version.require_known()

@@ -53,10 +53,14 @@ async def migrate_down(url: str, to: str | None) -> list[str]:
         version.require_known()
         if to is not None and to != "zero" and to not in version.applied:
             known = ", ".join(version.applied) or "none"
-            message = f"there is no applied migration {to!r} to go back to; applied: {known}; 'zero' undoes all"
+            message = (
+                f"there is no applied migration {to!r} to go back to; applied: {known}; 'zero' undoes all"
+            )
             raise InvalidInputError(message)
         newest_first = list(reversed(version.applied))
-        undone = newest_first[:1] if to is None else [name for name in newest_first if to == "zero" or name > to]
+        undone = (
+            newest_first[:1] if to is None else [name for name in newest_first if to == "zero" or name > to]
+        )
         for migration_id in undone:
             await _run(engine, migration_id, backwards=True)
         return undone
@@ -76,9 +80,11 @@ async def _run(engine: PostgresEngine, migration_id: str, *, backwards: bool) ->
     # Piccolo prints its progress; FC's output is its own.
     with contextlib.redirect_stdout(io.StringIO()):
         async with engine.transaction():
-            await manager.run(backwards=backwards)
+            await manager.run(backwards=backwards)  # type: ignore[no-untyped-call]  # Piccolo leaves it untyped
             if backwards:
-                await Migration.delete().where(Migration.name == migration_id, Migration.app_name == "fc").run()
+                await (
+                    Migration.delete().where(Migration.name == migration_id, Migration.app_name == "fc").run()
+                )
             else:
                 await Migration.insert(Migration(name=migration_id, app_name="fc")).run()
 

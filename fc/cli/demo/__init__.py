@@ -1,0 +1,1 @@
+"""``fcctl demo``: the whole road on one machine, before one's eyes."""
