@@ -22,5 +22,5 @@ MODULES = [
 APP_CONFIG = AppConfig(
     app_name="fc",
     migrations_folder_path=str(shipped("migrations")),
-    table_classes=table_finder(MODULES),
+    table_classes=table_finder(MODULES, exclude_imported=True),
 )
