@@ -35,7 +35,7 @@ async def migrate_up(url: str) -> list[str]:
         version = await schema_version(connection)
         version.require_known()
         if version.pending:
-            await Migration.create_table(if_not_exists=True).run()
+            await Migration.create_table(if_not_exists=True).run()  # type: ignore[no-untyped-call]  # Piccolo's
         for migration_id in version.pending:
             await _run(engine, migration_id, backwards=False)
         return list(version.pending)
@@ -80,7 +80,7 @@ async def _run(engine: PostgresEngine, migration_id: str, *, backwards: bool) ->
     # Piccolo prints its progress; FC's output is its own.
     with contextlib.redirect_stdout(io.StringIO()):
         async with engine.transaction():
-            await manager.run(backwards=backwards)  # type: ignore[no-untyped-call]  # Piccolo leaves it untyped
+            await manager.run(backwards=backwards)
             if backwards:
                 await (
                     Migration.delete().where(Migration.name == migration_id, Migration.app_name == "fc").run()
@@ -111,10 +111,13 @@ async def _connect(url: str) -> asyncpg.Connection:
 async def _locked(url: str) -> AsyncIterator[tuple[asyncpg.Connection, PostgresEngine]]:
     """A connection that holds the migration lock, and Piccolo pointed at the same database."""
     connection = await _connect(url)
-    os.environ["PICCOLO_CONF"] = "fc.tables.piccolo_conf"
-    piccolo_conf.DB = PostgresEngine(config={"dsn": url}, extensions=())
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        yield connection, piccolo_conf.DB
+        # Only the holder of the lock may turn Piccolo to its database: Piccolo knows one engine a process,
+        # and a table keeps the first one it has ever seen unless told otherwise.
+        os.environ["PICCOLO_CONF"] = "fc.tables.piccolo_conf"
+        piccolo_conf.DB = engine = PostgresEngine(config={"dsn": url}, extensions=())
+        Migration._meta.db = engine  # noqa: SLF001 - Piccolo's documented place for a table's engine
+        yield connection, engine
     finally:
         await connection.close()
