@@ -29,7 +29,7 @@ format: $(VENV)/.development
 	$(BIN)/ruff format .
 
 bench: packages-run $(VENV)/.development
-	@for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/bench_*.py; do PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 clean:
 	chmod -R u+w fc-demo fc-data 2>/dev/null || true
