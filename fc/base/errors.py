@@ -19,6 +19,23 @@ class InvalidInputError(FcError):
     code = "invalid_input"
 
 
+class WebhookError(InvalidInputError):
+    """A forge's message cannot be read. Says which forge, and where in the message."""
+
+    code = "webhook"
+
+    def __init__(self, forge: str, detail: str) -> None:
+        self.forge = forge
+        self.detail = detail
+        super().__init__(f"this is no {forge} webhook that FC understands: {detail}")
+
+
+class StatusError(InvalidInputError):
+    """A commit status cannot be addressed: its repository, commit or forge is not written as it must be."""
+
+    code = "status"
+
+
 class SettingsError(InvalidInputError):
     """A setting is missing, misspelt or of the wrong type."""
 
@@ -30,6 +47,12 @@ class UnauthenticatedError(FcError):
 
     status = 401
     code = "unauthenticated"
+
+
+class SignatureError(UnauthenticatedError):
+    """A message from outside is not signed, or not with the secret it must be signed with."""
+
+    code = "signature"
 
 
 class ForbiddenError(FcError):
