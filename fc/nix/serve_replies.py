@@ -59,9 +59,9 @@ def read_acknowledgement() -> Reading[None]:
 
 
 def _read_message(limits: Limits) -> Reading[str]:
-    """Text for people, whatever its bytes, without colours."""
+    """Text for people, whatever its bytes, without colours, and without NUL, which no database takes."""
     data = yield from read_bytes(limits)
-    return strip_ansi(data.decode("utf-8", "replace"))
+    return strip_ansi(data.decode("utf-8", "replace")).replace("\0", "\ufffd")
 
 
 def _checked(path: str) -> str:
