@@ -74,22 +74,22 @@ class HttpServer:
         task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A client that goes away or talks nonsense ends its connection, nothing else.
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
-            while (request := await _read(reader)) is not None:
-                await self.respond(request, writer)
-        writer.close()
-        with contextlib.suppress(OSError):
-            await writer.wait_closed()
+        try:
+            # A client that goes away or talks nonsense ends its connection, nothing else.
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError, ValueError):
+                while (request := await _read(reader)) is not None:
+                    await self.respond(request, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
     async def respond(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
         """Write the answer to ``request``."""
         answer = await self.answer(request)
-        lines = [
-            f"HTTP/1.1 {answer.code} {HTTPStatus(answer.code).phrase}",
-            f"Content-Length: {len(answer.body)}",
-        ]
-        lines += [f"{name}: {value}" for name, value in answer.headers.items()]
+        lines = [f"HTTP/1.1 {answer.code} {HTTPStatus(answer.code).phrase}"]
+        lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(answer.body)}"]
+        lines += [f"{name}: {value}" for name, value in answer.headers]
         writer.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + answer.body)
         await writer.drain()
 
