@@ -59,7 +59,7 @@ async def test_every_final_status_but_success_counts_as_failed(database: Databas
     evaluation = await _evaluation(database, jobset, 1)
     for status in ("pending", "running", "succeeded", "failed", "cached_failure", "dependency_failed"):
         await database.execute(
-            "INSERT INTO builds (evaluation_id, job_name, drv_path, status) VALUES ($1, $2, '/nix/store/x', $2)",
+            "INSERT INTO builds (evaluation_id, job_name, drv_path, status) VALUES ($1, 'job ' || $2::text, '/nix/store/x', $2::text)",
             evaluation,
             status,
         )
