@@ -155,7 +155,8 @@ class NarParser:
 
     def _archive(self) -> _Steps[None]:
         """The whole NAR. Directories are kept on a stack of their own, so depth costs no call depth."""
-        yield from _expect(_HEAD + _OPEN + _TYPE)
+        yield from _expect(_HEAD)
+        yield from _expect(_OPEN + _TYPE)
         open_directories = [_OpenDirectory("")] if (yield from self._node("")) else []
         while open_directories:
             directory = open_directories[-1]
