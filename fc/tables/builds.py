@@ -77,6 +77,10 @@ class Build(Table, tablename="builds"):
     """The derivation whose end settles it."""
     meta = JSONB(default="{}")
     """The job's ``meta`` attributes."""
+    queued_at = Timestamptz(default=None, null=True)
+    """When the build stage took it in; none: it has not yet."""
+    global_priority = Integer(default=0)
+    """Its weight among all builds, before every jobset's share."""
     created_at = Timestamptz()
     """When it was recorded."""
 

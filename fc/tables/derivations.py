@@ -35,13 +35,15 @@ class Derivation(Table, tablename="derivations"):
     path_length = Integer(default=0)
     """Estimated seconds of the longest chain of derivations that waits for it, itself included."""
     attempts = Integer(default=0)
-    """How often it was begun."""
+    """Attempts that ended by a builder's fault; those handed back do not count."""
     next_attempt_at = Timestamptz()
     """Not begun before then."""
     claim_token = UUID(default=None, null=True)
     """Names the process that builds it now; results without it change nothing."""
     lease_until = Timestamptz(default=None, null=True)
     """Until then the claim stands; afterwards anyone may take it over."""
+    worker = Text(default=None, null=True)
+    """The process that has the claim: its name, machine, number and start."""
     builder_id = ForeignKey(
         RemoteBuilder, null=True, on_delete=OnDelete.set_null, on_update=OnUpdate.no_action
     )

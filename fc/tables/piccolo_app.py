@@ -11,6 +11,7 @@ MODULES = [
     "fc.tables.evaluations",
     "fc.tables.derivations",
     "fc.tables.builds",
+    "fc.tables.build_queue",
     "fc.tables.notifications",
     "fc.tables.channels",
     "fc.tables.configuration",
