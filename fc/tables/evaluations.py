@@ -54,6 +54,8 @@ class Evaluation(Table, tablename="evaluations"):
     """When the last attempt began."""
     completed_at = Timestamptz(default=None, null=True)
     """When it reached its final status."""
+    notification_pending_since = Timestamptz(default=None, null=True)
+    """Set by a trigger whenever the status changes; report clears it when what is to be sent stands planned."""
 
     evaluations_jobset_id_commit_hash_inputs_hash_key = Unique([jobset_id, commit_hash, inputs_hash])
     evaluations_status_check = Check(

@@ -1,6 +1,6 @@
 """Tables of notifications: where a project's results go, and the queue of what is to be sent."""
 
-from piccolo.columns import JSONB, UUID, Boolean, ForeignKey, Integer, Text, Timestamptz, Varchar
+from piccolo.columns import JSONB, UUID, BigSerial, Boolean, ForeignKey, Integer, Text, Timestamptz, Varchar
 from piccolo.columns.base import OnDelete, OnUpdate
 from piccolo.constraints import Check, Unique
 from piccolo.table import Table
@@ -70,6 +70,12 @@ class NotificationTask(Table, tablename="notification_tasks"):
     """When it was planned."""
     completed_at = Timestamptz(default=None, null=True)
     """When it was delivered or given up."""
+    subject = Text(default=None, null=True)
+    """What it is about, such as a commit and a context: to each target, one message about it waits and one is sent."""
+    destination = Text(default="")
+    """The host it goes to; empty: none can be told from its configuration."""
+    sequence = BigSerial()
+    """Order in which messages were planned."""
 
     notification_tasks_notification_type_check = Check(
         "notification_type IN"
