@@ -37,6 +37,7 @@ from fc.nix.wire import (
 )
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 _CLIENT_MAGIC = 0x390C9DEB
 _EXPORT_MAGIC = 0x4558494E
@@ -71,15 +72,15 @@ class BuildOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the build directory of a failed build stays (remotes of 2.7)."""
 
 
-class Exchange(msgspec.Struct, Generic[T], frozen=True):
+class Exchange(msgspec.Struct, Generic[T_co], frozen=True):
     """One request and how its reply is read."""
 
     request: bytes
     """Send this first (commands that take a NAR: then the NAR and whatever the command's docstring says)."""
-    reading: Callable[[], Reading[T]]
+    reading: Callable[[], Reading[T_co]]
     limits: Limits
 
-    def receiver(self) -> Receiver[T]:
+    def receiver(self) -> Receiver[T_co]:
         """A fresh receiver for the reply."""
         return Receiver(self.reading(), self.limits)
 
@@ -259,6 +260,6 @@ def _encode_derivation(derivation: BasicDerivation) -> bytes:
     return b"".join(parts)
 
 
-def drv_outputs(drv_path: str, outputs: Sequence[str]) -> str:
-    """``drv_path`` with the wanted ``outputs`` as ``build_paths`` takes them (``*``: all)."""
-    return f"{drv_path}!{','.join(outputs)}"
+def drv_outputs(drv_path: str, outputs: Sequence[str] = ()) -> str:
+    """``drv_path`` with the wanted ``outputs`` (none: all of them) as ``build_paths`` takes it."""
+    return f"{drv_path}!{','.join(outputs)}" if outputs else drv_path

@@ -23,6 +23,13 @@ from fc.nix.wire import (
 
 _SERVER_MAGIC = 0x5452EECB
 
+_EXIT_STATUSES = {
+    100: BuildStatus.PERMANENT_FAILURE,
+    101: BuildStatus.TIMED_OUT,
+    102: BuildStatus.OUTPUT_REJECTED,
+    104: BuildStatus.NOT_DETERMINISTIC,
+}
+
 
 class Version(msgspec.Struct, frozen=True, order=True):
     """A version of the protocol."""
@@ -118,22 +125,25 @@ def _checked_hash(text: str) -> str:
         raise ProtocolError(message) from None
 
 
+def read_build_paths(limits: Limits) -> Reading[BuildResult]:
+    """0, or an exit status and a message.
+
+    The number is not a build status but what nix-store would exit with (Worker::failingExitStatus): from 100 on
+    flags of what went wrong, else any error at all.
+    """
+    number = yield from read_number()
+    if number == 0:
+        return BuildResult(status=BuildStatus.BUILT)
+    text = yield from _read_message(limits)
+    return BuildResult(status=_EXIT_STATUSES.get(number, BuildStatus.MISC_FAILURE), message=text)
+
+
 def _status(number: int) -> tuple[BuildStatus, str]:
     """The status and a prefix for the message; a number of a later Nix is a miscellaneous failure."""
     try:
         return BuildStatus(number), ""
     except ValueError:
         return BuildStatus.MISC_FAILURE, f"(build status {number}) "
-
-
-def read_build_paths(limits: Limits) -> Reading[BuildResult]:
-    """0, or a status and a message."""
-    number = yield from read_number()
-    if number == 0:
-        return BuildResult(status=BuildStatus.BUILT)
-    text = yield from _read_message(limits)
-    status, prefix = _status(number)
-    return BuildResult(status=status, message=prefix + text)
 
 
 def read_build_result(remote: Version, version: Version, limits: Limits) -> Reading[BuildResult]:

@@ -120,6 +120,7 @@ def test_the_result_of_a_build_is_read_by_the_versions_of_both() -> None:
 def test_paths_are_built_with_settings() -> None:
     wanted = serve.drv_outputs(DRV, ["out", "doc"])
     assert wanted == f"{DRV}!out,doc"
+    assert serve.drv_outputs(DRV) == DRV
     exchange = at(7).build_paths([wanted], serve.BuildOptions())
     assert exchange.request == numbers(6) + encode_strings([wanted]) + numbers(0, 0, 0, 0, 0, 0)
     receiver = exchange.receiver()

@@ -113,16 +113,24 @@ def test_path_infos_that_make_no_sense_are_refused(data: bytes, reason: str) -> 
         read(read_path_infos(Version(2, 7), LIMITS), data + encode_string(""))
 
 
-def test_building_paths_ends_in_a_zero_or_a_status_and_a_message() -> None:
+def test_building_paths_ends_well_with_a_zero() -> None:
     assert read(read_build_paths(LIMITS), numbers(0)) == BuildResult(status=BuildStatus.BUILT)
-    data = numbers(10) + encode_string("\x1b[31;1mdependency\x1b[0m failed")
-    expected = BuildResult(status=BuildStatus.DEPENDENCY_FAILED, message="dependency failed")
-    assert read(read_build_paths(LIMITS), data) == expected
 
 
-def test_a_status_of_a_later_nix_is_a_miscellaneous_failure() -> None:
-    result = read(read_build_paths(LIMITS), numbers(99) + encode_string("new"))
-    assert (result.status, result.message) == (BuildStatus.MISC_FAILURE, "(build status 99) new")
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (1, BuildStatus.MISC_FAILURE),
+        (2, BuildStatus.MISC_FAILURE),
+        (100, BuildStatus.PERMANENT_FAILURE),
+        (101, BuildStatus.TIMED_OUT),
+        (102, BuildStatus.OUTPUT_REJECTED),
+        (104, BuildStatus.NOT_DETERMINISTIC),
+    ],
+)
+def test_building_paths_fails_with_an_exit_status_and_a_message(number: int, status: BuildStatus) -> None:
+    data = numbers(number) + encode_string("\x1b[31;1merror:\x1b[0m no")
+    assert read(read_build_paths(LIMITS), data) == BuildResult(status=status, message="error: no")
 
 
 def test_a_message_may_hold_any_bytes() -> None:
@@ -144,6 +152,11 @@ def test_the_result_of_a_build_before_2_6_names_no_outputs() -> None:
     reading = read_build_result(Version(2, 5), Version(2, 5), LIMITS)
     expected = BuildResult(status=BuildStatus.BUILT, times_built=1, start_time=1000, stop_time=1002)
     assert read(reading, numbers(0, 0) + TIMES) == expected
+
+
+def test_a_status_of_a_later_nix_is_a_miscellaneous_failure() -> None:
+    result = read(read_build_result(Version(2, 2), Version(2, 2), LIMITS), numbers(99) + encode_string("new"))
+    assert (result.status, result.message) == (BuildStatus.MISC_FAILURE, "(build status 99) new")
 
 
 @pytest.mark.parametrize("announced", [3, 4, 6, 7])
