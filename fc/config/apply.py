@@ -1,0 +1,196 @@
+"""Applying a configuration: one transaction that plans again, checks, writes the rows and remembers what it did."""
+
+import re
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+
+import asyncpg
+
+from fc.base.database import Database
+from fc.base.notify import CONFIG_CHANGED
+from fc.base.problems import Problem
+from fc.config.compile import Resource, ResourceId
+from fc.config.diff import Change, Plan, diff, moved
+from fc.config.errors import ConfigurationError, PlanChangedError, RemovesEverythingError
+from fc.config.inventory import (
+    Origin,
+    owned_elsewhere,
+    read_inventory,
+    released,
+    relocate,
+    write_inventory,
+    write_revision,
+)
+from fc.config.rows import RULES
+
+_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('fc configuration ' || $1, 0))"
+_REQUEST_CHECKS = """
+UPDATE jobsets j SET check_requested_at = now(), next_check_at = now()
+FROM unnest($1::text[]) AS wanted(key), projects p
+WHERE p.id = j.project_id AND p.name || '/' || j.name = wanted.key
+"""
+_TAKEN = re.compile(r"=\((.*)\)", re.DOTALL)
+_EVALUATED = frozenset(
+    (
+        "nix_expression",
+        "flake_mode",
+        "branch",
+        "enabled",
+        "state",
+        "restrict_eval",
+        "allow_import_from_derivation",
+    )
+)
+"""Fields of a jobset on which the result of its evaluation depends, or whether there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What an application did."""
+
+    plan: Plan
+    revision: uuid.UUID | None
+    """None: nothing had changed, so there is none."""
+
+
+async def make_plan(database: Database, source: str, resources: Mapping[ResourceId, Resource]) -> Plan:
+    """What applying ``resources`` would do now.
+
+    Raises:
+        ConfigurationError: it would take over rows that git does not own.
+    """
+    async with database.transaction() as connection:
+        plan = diff(await read_inventory(connection, source, resources), resources)
+        await _refuse_takeover(connection, source, plan, resources)
+    return plan
+
+
+async def apply(
+    database: Database,
+    origin: Origin,
+    resources: Mapping[ResourceId, Resource],
+    *,
+    expected_digest: str | None = None,
+    remove_everything: bool = False,
+    started: float | None = None,
+) -> Applied:
+    """Make the database as ``resources`` say: everything or nothing.
+
+    Args:
+        database: where.
+        origin: where the configuration comes from; one application of a source at a time, the others wait.
+        resources: compiled without problems, and sealed.
+        expected_digest: of the plan that was shown; none: whatever is right now.
+        remove_everything: a plan that removes all there is is meant.
+        started: ``time.monotonic()`` of when the work on it began, for the recorded duration.
+
+    Raises:
+        PlanChangedError: the plan is not the one that was shown.
+        RemovesEverythingError: it would remove all there is.
+        ConfigurationError: it would take over rows that git does not own.
+    """
+    began = time.monotonic() if started is None else started
+    async with database.transaction() as connection:
+        await connection.execute(_LOCK, origin.source)
+        inventory = await read_inventory(connection, origin.source, resources)
+        plan = diff(inventory, resources)
+        if expected_digest is not None and plan.digest != expected_digest:
+            raise PlanChangedError(expected_digest, plan.digest)
+        if plan.removes_everything and not remove_everything:
+            raise RemovesEverythingError(plan.owned)
+        await _refuse_takeover(connection, origin.source, plan, resources)
+        await relocate(connection, origin.source, moved(inventory, resources))
+        if not plan.changes:
+            return Applied(plan, None)
+        for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
+            await _write(connection, kind, list(changes), resources)
+        await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
+        revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan)
+        await write_inventory(connection, origin.source, revision, plan)
+        await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
+    return Applied(plan, revision)
+
+
+def jobsets_to_check(plan: Plan, resources: Iterable[ResourceId]) -> list[str]:
+    """Keys of the jobsets whose next evaluation should not wait: what it depends on has changed. Pure."""
+    keys: set[str] = set()
+    projects: set[str] = set()
+    for change in plan.changes:
+        differing = set(change.differing())
+        if change.kind == "jobset" and (change.action == "create" or differing & _EVALUATED):
+            keys.add(change.key)
+        elif change.kind == "input":
+            keys.add(change.key.rpartition("/")[0])
+        elif change.kind == "project" and differing & {"repository_url", "enabled"}:
+            projects.add(change.key)
+    jobsets = (key for kind, key in resources if kind == "jobset")
+    return sorted(key for key in jobsets if key in keys or key.partition("/")[0] in projects)
+
+
+async def _refuse_takeover(
+    connection: asyncpg.Connection, source: str, plan: Plan, resources: Mapping[ResourceId, Resource]
+) -> None:
+    """What is to be created must not be there, unless git itself archived it and nobody has touched it since."""
+    new = [change for change in plan.changes if change.action == "create"]
+    reasons = {
+        one: f"belongs to another configuration source ({place})"
+        for one, place in (await owned_elsewhere(connection, source, (change.id for change in new))).items()
+    }
+    archived: set[ResourceId] = set()
+    by_hand = "is there already and was not made from git; remove it or choose another name"
+    for kind, changes in groupby(new, key=lambda change: change.kind):
+        rule = RULES[kind]
+        for row in await connection.fetch(
+            rule.existing(), [rule.row(change.key, change.after, None) for change in changes]
+        ):
+            if row["archived"]:
+                archived.add((kind, row["key"]))
+            else:
+                reasons.setdefault((kind, row["key"]), by_hand)
+    for one in archived - await released(connection, archived):
+        reasons.setdefault(one, by_hand)
+    if reasons:
+        raise ConfigurationError(_problem(resources[one], reason) for one, reason in reasons.items())
+
+
+def _problem(resource: Resource, reason: str) -> Problem:
+    called = f"{resource.kind.replace('_', ' ')} {resource.key!r}"
+    return Problem(resource.file, resource.line, resource.column, f"{called} {reason}")
+
+
+async def _write(
+    connection: asyncpg.Connection, kind: str, changes: list[Change], resources: Mapping[ResourceId, Resource]
+) -> None:
+    """Write all changes of one kind: removals, or all others."""
+    rule = RULES[kind]
+    seals = {
+        change.id: resource.seal for change in changes if (resource := resources.get(change.id)) is not None
+    }
+    rows = [rule.row(change.key, change.after, seals.get(change.id)) for change in changes]
+    if changes[0].action == "delete":
+        await connection.execute(rule.remove(), rows)
+        return
+    if rule.unique:
+        known = [row for row, change in zip(rows, changes, strict=True) if change.action == "update"]
+        await connection.execute(rule.release(), known)
+    try:
+        await connection.execute(rule.upsert(), rows)
+    except asyncpg.UniqueViolationError as error:
+        raise ConfigurationError([_taken(changes, resources, error)]) from None
+
+
+def _taken(
+    changes: list[Change], resources: Mapping[ResourceId, Resource], error: asyncpg.UniqueViolationError
+) -> Problem:
+    """Whose unique value a row has that git does not own. The value itself is not shown: it may come from a secret."""
+    column = RULES[changes[0].kind].unique
+    found = _TAKEN.search(error.detail or "")
+    value = found[1] if found is not None else ""
+    affected = [resources[change.id] for change in changes]
+    resource = next((one for one in affected if value in {one.seal, one.fields.get(column)}), affected[0])
+    return _problem(
+        resource, f"has the {column} of a row that git does not own; a removed user keeps its address"
+    )

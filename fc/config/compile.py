@@ -1,0 +1,263 @@
+"""From what files declare to resources: merged over files, with keys, compared with one another. Pure."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import msgspec
+
+from fc.base.problems import Problem, sorted_problems
+from fc.config.declared import Declared, Entry, Fragment
+from fc.config.language import KIND_BY_NAME, SECTIONS, Fields, Kind
+from fc.config.wording import did_you_mean
+
+ResourceId = tuple[str, str]
+"""Kind and key."""
+Place = tuple[int, int]
+"""Line and column."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One thing that configuration declares."""
+
+    kind: str
+    key: str
+    """Unique in its kind: ``hello``, ``hello/main``, ``hello/main/nixpkgs``."""
+    fields: Fields
+    file: str
+    line: int
+    column: int
+    content_hash: str
+    """SHA-256 of what it says, wherever it stands."""
+    secrets: Mapping[str, tuple[str, Place]]
+    """Secrets it refers to: name and place, by field."""
+    seal: str | None = None
+    """SHA-256 of the secret whose hash the row holds, once it is known."""
+
+    @property
+    def id(self) -> ResourceId:
+        """Kind and key."""
+        return (self.kind, self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A resource needs another one, and says so here."""
+
+    kind: str
+    key: str
+    name: str
+    """As it is written."""
+    file: str
+    line: int
+    column: int
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """The resources of one fragment, in order of declaration, and what they need."""
+
+    resources: tuple[tuple[Resource, bool], ...]
+    """Each with whether it stands on its own, not inside another."""
+    uses: tuple[Use, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A whole configuration."""
+
+    resources: dict[ResourceId, Resource]
+    problems: tuple[Problem, ...]
+    """Everything that is wrong, in every file; with any, the resources are not to be used."""
+
+
+class Compiler:
+    """Compiles configurations, and remembers what it made of fragments that come again."""
+
+    def __init__(self) -> None:
+        self._flat: dict[int, tuple[Fragment, Flat]] = {}
+
+    def compile(self, fragments: Iterable[Fragment], tree_problems: Iterable[Problem] = ()) -> Compiled:
+        """The configuration that ``fragments`` make together."""
+        known = {}
+        for fragment in fragments:
+            # The fragment is kept beside its id, so the id cannot be given to another one.
+            known[id(fragment)] = self._flat.get(id(fragment)) or (fragment, flatten(fragment))
+        self._flat = known
+        return _merge(known.values(), tree_problems)
+
+
+def compile_fragments(fragments: Iterable[Fragment], tree_problems: Iterable[Problem] = ()) -> Compiled:
+    """The configuration that ``fragments`` make together, and everything that is wrong with it."""
+    return Compiler().compile(fragments, tree_problems)
+
+
+def content_hash(fields: Fields, seal: str | None = None) -> str:
+    """SHA-256 of ``fields`` whatever their order, and of the secret behind them if its hash is part of the row."""
+    encoded = msgspec.json.encode([fields, seal] if seal is not None else fields, order="sorted")
+    return hashlib.sha256(encoded).hexdigest()
+
+
+def flatten(fragment: Fragment) -> Flat:
+    """The resources of one fragment."""
+    gathered = _Gathered(fragment.file)
+    for document in fragment.documents:
+        gathered.take_sections(document, None, "")
+    return Flat(tuple(gathered.resources), tuple(gathered.uses))
+
+
+class _Gathered:
+    """Walks declarations and collects resources."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self.resources: list[tuple[Resource, bool]] = []
+        self.uses: list[Use] = []
+
+    def take_sections(self, declared: Declared, parent: Kind | None, prefix: str) -> None:
+        """Every declaration inside ``declared``, whose own key with a slash after it is ``prefix``."""
+        kinds = SECTIONS[parent.name if parent else None]
+        for section, entries in declared.sections.items():
+            kind = kinds[section]
+            names = _derived_names(entries)
+            for entry, name in zip(entries, names, strict=True):
+                self._take(kind, entry, prefix, name)
+
+    def _take(self, kind: Kind, entry: Entry, prefix: str, name: str) -> None:
+        declared = entry.declared
+        # A list's item carries its name inside; a single value has no field name of its own.
+        fields = {
+            kind.scalar or field: value
+            for field, value in declared.fields.items()
+            if entry.name is not None or field != "name"
+        }
+        secrets = {field: (secret, declared.places[field]) for field, secret in declared.secrets.items()}
+        key = prefix + name
+        self.resources.append(
+            (
+                Resource(
+                    kind.name,
+                    key,
+                    fields,
+                    self._file,
+                    entry.line,
+                    entry.column,
+                    content_hash(fields),
+                    secrets,
+                ),
+                not prefix,
+            )
+        )
+        for reference in declared.references:
+            # Only what stands inside the same project can be meant by a name inside a project.
+            scope = prefix if KIND_BY_NAME[reference.kind].parent is not None else ""
+            self.uses.append(
+                Use(
+                    reference.kind,
+                    scope + reference.name,
+                    reference.name,
+                    self._file,
+                    reference.line,
+                    reference.column,
+                )
+            )
+        if kind.name in SECTIONS:
+            self.take_sections(declared, kind, f"{key}/")
+
+
+def _derived_names(entries: list[Entry]) -> list[str]:
+    """Names of declarations: their own, or for those in lists the type, with the repository if one type comes twice."""
+    types = Counter(entry.declared.fields["type"] for entry in entries if entry.name is None)
+    names = []
+    for entry in entries:
+        fields = entry.declared.fields
+        name = entry.name if entry.name is not None else fields.get("name")
+        if name is None:
+            name = fields["type"]
+            if types[name] > 1 and "repository" in fields:
+                name = f"{name}:{fields['repository']}"
+        names.append(name)
+    return names
+
+
+def _merge(known: Iterable[tuple[Fragment, Flat]], tree_problems: Iterable[Problem]) -> Compiled:
+    resources: dict[ResourceId, Resource] = {}
+    uses: list[Use] = []
+    problems = list(tree_problems)
+    whole = not problems
+    for fragment, flat in known:
+        problems += fragment.problems
+        whole = whole and fragment.whole
+        uses += flat.uses
+        problems += _put(resources, flat)
+    if whole:
+        # A file that cannot be read may hold what seems to be missing.
+        problems += _dangling(resources, uses)
+    problems += _shared(resources)
+    return Compiled(resources, sorted_problems(problems))
+
+
+def _put(resources: dict[ResourceId, Resource], flat: Flat) -> list[Problem]:
+    """Add the resources of a file; what is there already is a problem, and so is not what stands inside it."""
+    problems = []
+    skipped: set[str] = set()
+    for resource, top in flat.resources:
+        if not top and resource.key.split("/", 1)[0] in skipped:
+            continue
+        if top:
+            skipped.discard(resource.key)
+        first = resources.get(resource.id)
+        if first is None:
+            resources[resource.id] = resource
+            continue
+        if resource.kind == "project":
+            skipped.add(resource.key)
+        place = f"{first.file}:{first.line}:{first.column}"
+        message = f"{_called(resource)} is declared twice; it stands already at {place}"
+        problems.append(Problem(resource.file, resource.line, resource.column, message))
+    return problems
+
+
+def _called(resource: Resource) -> str:
+    called = f"{resource.kind.replace('_', ' ')} {resource.key!r}"
+    return f"{called} (give it a name of its own)" if resource.kind == "notification" else called
+
+
+def _dangling(resources: dict[ResourceId, Resource], uses: list[Use]) -> list[Problem]:
+    problems = []
+    known: dict[ResourceId, list[str]] = {}
+    for use in uses:
+        if (use.kind, use.key) in resources:
+            continue
+        scope = use.key.removesuffix(use.name)
+        if (use.kind, scope) not in known:
+            known[use.kind, scope] = [
+                key.removeprefix(scope)
+                for kind, key in resources
+                if kind == use.kind and key.startswith(scope)
+            ]
+        hint = did_you_mean(use.name, known[use.kind, scope])
+        inside = f" in project {scope[:-1]!r}" if scope else ""
+        message = f"there is no {use.kind.replace('_', ' ')} {use.name[:80]!r}{inside}{hint}"
+        problems.append(Problem(use.file, use.line, use.column, message))
+    return problems
+
+
+def _shared(resources: dict[ResourceId, Resource]) -> list[Problem]:
+    """What two resources may not have in common: the address of users, the secret of API keys."""
+    problems = []
+    first: dict[tuple[str, str], Resource] = {}
+    for resource in resources.values():
+        if resource.kind == "user":
+            value, what = str(resource.fields.get("email", "")).casefold(), "address"
+        elif resource.kind == "api_key":
+            value, what = resource.secrets.get("key", ("", None))[0], "key"
+        else:
+            continue
+        other = first.setdefault((resource.kind, value), resource) if value else resource
+        if other is not resource:
+            message = f"{_called(resource)} has the same {what} as {_called(other)} at {other.file}:{other.line}:{other.column}"
+            problems.append(Problem(resource.file, resource.line, resource.column, message))
+    return problems

@@ -1,0 +1,56 @@
+"""What a file declares, checked against the language, before names are compared over files."""
+
+from dataclasses import dataclass, field
+
+from fc.base.problems import Problem
+from fc.config.language import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A place that names another resource."""
+
+    kind: str
+    name: str
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class Declared:
+    """One declaration: its own fields, and those that stand inside it, by section."""
+
+    line: int
+    column: int
+    fields: Fields = field(default_factory=dict)
+    """Checked, with defaults. What could not be understood is missing: then there is a problem too."""
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Line and column of the value of each field that is written."""
+    secrets: dict[str, str] = field(default_factory=dict)
+    """Name of the secret, for each field that is one."""
+    references: list[Reference] = field(default_factory=list)
+    sections: dict[str, "list[Entry]"] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A declaration under its name."""
+
+    name: str | None
+    """None in lists, where the name is derived."""
+    line: int
+    column: int
+    declared: Declared
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """Everything one file declares."""
+
+    file: str
+    blob: str
+    """git's id of the contents: equal blobs are equal fragments."""
+    documents: tuple[Declared, ...]
+    problems: tuple[Problem, ...]
+    whole: bool
+    """False: the file could not be read to its end, so it may declare more than stands here."""

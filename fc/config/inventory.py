@@ -1,0 +1,187 @@
+"""The inventory: which file and line owns which row, and the history of how it came to be."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from fc.base.git import CommitInfo
+from fc.base.problems import Problem
+from fc.base.secrets import REDACTED
+from fc.config.compile import Resource, ResourceId
+from fc.config.diff import Change, Owned, Plan, differing_ids
+from fc.config.language import Fields
+
+_HEADS = "SELECT kind, key, content_hash, file, line FROM config_resources WHERE source = $1"
+_CONTENTS = """
+SELECT c.kind, c.key, c.content FROM config_resources c
+JOIN unnest($2::text[], $3::text[]) AS wanted(kind, key) ON c.kind = wanted.kind AND c.key = wanted.key
+WHERE c.source = $1
+"""
+_FORGET = """
+DELETE FROM config_resources c USING unnest($2::text[], $3::text[]) AS gone(kind, key)
+WHERE c.source = $1 AND c.kind = gone.kind AND c.key = gone.key
+"""
+_REMEMBER = """
+INSERT INTO config_resources (source, kind, key, content, content_hash, file, line, revision_id)
+SELECT $1, r.kind, r.key, r.content, r.content_hash, r.file, r.line, $2
+FROM jsonb_to_recordset($3::jsonb) AS r(kind text, key text, content jsonb, content_hash text, file text, line int)
+ON CONFLICT (kind, key) DO UPDATE SET content = EXCLUDED.content, content_hash = EXCLUDED.content_hash,
+    file = EXCLUDED.file, line = EXCLUDED.line, revision_id = EXCLUDED.revision_id, updated_at = now()
+"""
+_RELOCATE = """
+UPDATE config_resources c SET file = r.file, line = r.line
+FROM jsonb_to_recordset($2::jsonb) AS r(kind text, key text, file text, line int)
+WHERE c.source = $1 AND c.kind = r.kind AND c.key = r.key
+"""
+_OTHERS = """
+SELECT c.kind, c.key, c.source, c.file, c.line FROM config_resources c
+JOIN unnest($2::text[], $3::text[]) AS wanted(kind, key) ON c.kind = wanted.kind AND c.key = wanted.key
+WHERE c.source <> $1
+"""
+_RELEASED = """
+SELECT wanted.kind, wanted.key FROM unnest($1::text[], $2::text[]) AS wanted(kind, key)
+WHERE (
+    SELECT action FROM config_changes h WHERE h.kind = wanted.kind AND h.key = wanted.key
+    ORDER BY created_at DESC LIMIT 1
+) = 'delete'
+"""
+_REVISION = """
+INSERT INTO config_revisions
+    (source, commit_hash, author, subject, committed_at, status, plan, errors, duration_seconds)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
+"""
+_CHANGES = """
+INSERT INTO config_changes (revision_id, kind, key, action, before, after, file, line)
+SELECT $1, r.kind, r.key, r.action, r.before, r.after, r.file, r.line
+FROM jsonb_to_recordset($2::jsonb)
+    AS r(kind text, key text, action text, before jsonb, after jsonb, file text, line int)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a configuration comes from."""
+
+    source: str
+    """Name of the configuration repository in ``config_sources``."""
+    commit: CommitInfo | None = None
+    """None: a directory, by hand."""
+
+
+def redacted(fields: Fields | None) -> Fields | None:
+    """``fields`` for people and for the history: names of secrets, never a value or a hash."""
+    if fields is None:
+        return None
+    return {
+        name: f"{REDACTED} {value['secret']}" if is_secret(value) else value for name, value in fields.items()
+    }
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a field's value is a reference to a secret."""
+    return isinstance(value, dict) and value.keys() == {"secret"}
+
+
+async def read_inventory(
+    connection: asyncpg.Connection, source: str, resources: Mapping[ResourceId, Resource]
+) -> list[Owned]:
+    """What ``source`` owns; contents are read only where ``resources`` say something else."""
+    heads = [Owned(**row) for row in await connection.fetch(_HEADS, source)]
+    ids = differing_ids(heads, resources)
+    if not ids:
+        return heads
+    rows = await connection.fetch(_CONTENTS, source, *_columns(ids))
+    contents = {(row["kind"], row["key"]): row["content"] for row in rows}
+    return [
+        Owned(one.kind, one.key, one.content_hash, one.file, one.line, contents.get((one.kind, one.key)))
+        for one in heads
+    ]
+
+
+async def owned_elsewhere(
+    connection: asyncpg.Connection, source: str, ids: Iterable[ResourceId]
+) -> dict[ResourceId, str]:
+    """Which of ``ids`` another source owns, and at which place."""
+    rows = await connection.fetch(_OTHERS, source, *_columns(ids))
+    return {(row["kind"], row["key"]): f"{row['source']}: {row['file']}:{row['line']}" for row in rows}
+
+
+async def released(connection: asyncpg.Connection, ids: Iterable[ResourceId]) -> set[ResourceId]:
+    """Which of ``ids`` were removed from git the last time it said anything about them."""
+    return {(row["kind"], row["key"]) for row in await connection.fetch(_RELEASED, *_columns(ids))}
+
+
+async def relocate(connection: asyncpg.Connection, source: str, moved: Iterable[Resource]) -> None:
+    """Note the new places of what only moved."""
+    rows = [{"kind": one.kind, "key": one.key, "file": one.file, "line": one.line} for one in moved]
+    if rows:
+        await connection.execute(_RELOCATE, source, rows)
+
+
+async def write_inventory(
+    connection: asyncpg.Connection, source: str, revision: uuid.UUID, plan: Plan
+) -> None:
+    """Bring the inventory of ``source`` to the state after ``plan``, and keep every change in the history."""
+    gone = [change.id for change in plan.changes if change.action == "delete"]
+    if gone:
+        await connection.execute(_FORGET, source, *_columns(gone))
+    kept = [_inventory_row(change) for change in plan.changes if change.action != "delete"]
+    if kept:
+        await connection.execute(_REMEMBER, source, revision, kept)
+    await connection.execute(_CHANGES, revision, [_history_row(change) for change in plan.changes])
+
+
+async def write_revision(
+    connection: asyncpg.Connection,
+    origin: Origin,
+    duration: float,
+    *,
+    plan: Plan | None = None,
+    problems: Iterable[Problem] = (),
+) -> uuid.UUID:
+    """Record a try: applied if there is a ``plan``, else failed. ``duration`` is in seconds."""
+    commit = origin.commit
+    revision: uuid.UUID = await connection.fetchval(
+        _REVISION,
+        origin.source,
+        commit.hash if commit else None,
+        commit.author if commit else None,
+        commit.subject if commit else None,
+        commit.committed_at if commit else None,
+        "failed" if plan is None else "applied",
+        {} if plan is None else {"digest": plan.digest, "summary": plan.summary},
+        list(problems),
+        duration,
+    )
+    return revision
+
+
+def _columns(ids: Iterable[ResourceId]) -> tuple[list[str], list[str]]:
+    kinds_and_keys = list(ids)
+    return [kind for kind, _ in kinds_and_keys], [key for _, key in kinds_and_keys]
+
+
+def _inventory_row(change: Change) -> dict[str, Any]:
+    return {
+        "kind": change.kind,
+        "key": change.key,
+        "content": change.after,
+        "content_hash": change.after_hash,
+        "file": change.file,
+        "line": change.line,
+    }
+
+
+def _history_row(change: Change) -> dict[str, Any]:
+    return {
+        "kind": change.kind,
+        "key": change.key,
+        "action": change.action,
+        "before": redacted(change.before),
+        "after": redacted(change.after),
+        "file": change.file,
+        "line": change.line,
+    }

@@ -1,0 +1,50 @@
+"""The hashes of secrets that rows hold: with them a rotated secret is a change like any other."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from fc.access.keys import hash_key
+from fc.base.errors import SecretMissingError
+from fc.base.problems import Problem, sorted_problems
+from fc.config.compile import Compiled, ResourceId, content_hash
+from fc.config.language import KIND_BY_NAME
+
+
+def seal(compiled: Compiled, resolve: Callable[[str], str]) -> Compiled:
+    """``compiled`` with the hash of each secret whose hash a row holds.
+
+    Args:
+        compiled: without problems.
+        resolve: value of a secret by its name; raises ``SecretMissingError``.
+    """
+    values: dict[str, str | SecretMissingError] = {}
+    resources = dict(compiled.resources)
+    problems = list(compiled.problems)
+    keys: dict[str, ResourceId] = {}
+    for resource in compiled.resources.values():
+        field = KIND_BY_NAME[resource.kind].sealed
+        if field is None:
+            continue
+        name, (line, column) = resource.secrets[field]
+        if name not in values:
+            values[name] = _value(name, resolve)
+        value = values[name]
+        if isinstance(value, SecretMissingError):
+            problems.append(Problem(resource.file, line, column, f"{field}: {value}"))
+            continue
+        hashed = hash_key(value)
+        resources[resource.id] = replace(
+            resource, seal=hashed, content_hash=content_hash(resource.fields, hashed)
+        )
+        if resource.kind == "api_key" and keys.setdefault(hashed, resource.id) != resource.id:
+            other = keys[hashed][1]
+            message = f"{field}: the secret {name!r} has the same value as the key of api key {other!r}"
+            problems.append(Problem(resource.file, line, column, message))
+    return Compiled(resources, sorted_problems(problems))
+
+
+def _value(name: str, resolve: Callable[[str], str]) -> str | SecretMissingError:
+    try:
+        return resolve(name)
+    except SecretMissingError as error:
+        return error
