@@ -37,7 +37,7 @@ Secret = Annotated[
     str,
     Meta(
         extra={"secret": True},
-        extra_json_schema={"format": "secret", "examples": ["!secret name-of-the-secret"]},
+        extra_json_schema={"examples": ["!secret name-of-the-secret"]},
     ),
 ]
 GitUrl = Annotated[

@@ -9,10 +9,9 @@ import asyncpg
 
 from fc.base.git import CommitInfo
 from fc.base.problems import Problem
-from fc.base.secrets import REDACTED
 from fc.config.compile import Resource, ResourceId
 from fc.config.diff import Change, Owned, Plan, differing_ids
-from fc.config.language import Fields
+from fc.config.redaction import redacted
 
 _HEADS = "SELECT kind, key, content_hash, file, line FROM config_resources WHERE source = $1"
 _CONTENTS = """
@@ -69,20 +68,6 @@ class Origin:
     """Name of the configuration repository in ``config_sources``."""
     commit: CommitInfo | None = None
     """None: a directory, by hand."""
-
-
-def redacted(fields: Fields | None) -> Fields | None:
-    """``fields`` for people and for the history: names of secrets, never a value or a hash."""
-    if fields is None:
-        return None
-    return {
-        name: f"{REDACTED} {value['secret']}" if is_secret(value) else value for name, value in fields.items()
-    }
-
-
-def is_secret(value: Any) -> bool:
-    """Whether a field's value is a reference to a secret."""
-    return isinstance(value, dict) and value.keys() == {"secret"}
 
 
 async def read_inventory(

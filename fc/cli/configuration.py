@@ -1,0 +1,95 @@
+"""Commands about configuration repositories: validate, plan, apply, schema."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from typing_extensions import override
+
+from fc.base.settings import load_settings
+from fc.cli.options import settings_option
+
+_directory = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+
+
+def commands() -> list[click.Command]:
+    """What ``fcctl`` registers from here."""
+    return [validate, plan, apply, schema]
+
+
+class _WrongUsage(click.UsageError):
+    """Wrong usage of a command whose exit status 2 means something else."""
+
+    exit_code = 1
+
+
+class _PlanCommand(click.Command):
+    """A command whose exit status 2 is no error."""
+
+    @override
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        try:
+            return super().make_context(*arguments, **options)
+        except click.UsageError as error:
+            raise _WrongUsage(error.format_message(), error.ctx) from None
+
+
+@click.command()
+@_directory
+@click.pass_context
+def validate(context: click.Context, directory: Path) -> None:
+    """Check the configuration below DIR, without a database or a network.
+
+    Every problem of every file is shown at once, as file:line:column: message. Exit status 0: it is valid, 1: it is
+    not.
+    """
+    from fc.cli.configuration_work import run_validate
+
+    context.exit(run_validate(directory))
+
+
+@click.command(cls=_PlanCommand)
+@_directory
+@settings_option
+@click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
+@click.pass_context
+def plan(context: click.Context, directory: Path, settings_file: Path | None, *, as_json: bool) -> None:
+    """Show what applying the configuration below DIR would change. Changes nothing.
+
+    Exit status 0: nothing would change, 2: something would, 1: error.
+    """
+    from fc.cli.configuration_work import run_plan
+
+    context.exit(run_plan(directory, load_settings(settings_file), as_json=as_json))
+
+
+@click.command()
+@_directory
+@settings_option
+@click.option("--yes", is_flag=True, help="Apply without asking.")
+@click.option("--remove-everything", is_flag=True, help="A plan that removes all there is is meant.")
+@click.pass_context
+def apply(
+    context: click.Context, directory: Path, settings_file: Path | None, *, yes: bool, remove_everything: bool
+) -> None:
+    """Show the plan for the configuration below DIR, ask, and apply exactly that plan: all of it or nothing."""
+    from fc.cli.configuration_work import run_apply
+
+    context.exit(
+        run_apply(directory, load_settings(settings_file), yes=yes, remove_everything=remove_everything)
+    )
+
+
+@click.command()
+@click.option("--check", is_flag=True, help="Only compare: exit status 1 if the file is not current.")
+@click.option(
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write (or compare) this file instead of standard output (or the file that is shipped).",
+)
+@click.pass_context
+def schema(context: click.Context, output: Path | None, *, check: bool) -> None:
+    """Print the JSON Schema of the configuration language, for editors."""
+    from fc.cli.configuration_work import run_schema
+
+    context.exit(run_schema(output, check=check))

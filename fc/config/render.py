@@ -1,0 +1,95 @@
+"""Plans for people and programs: text with field-level before and after, and JSON. Never a secret."""
+
+from typing import Any
+
+import msgspec
+from rich.text import Text
+
+from fc.config.diff import Change, Plan
+from fc.config.language import KIND_BY_NAME
+from fc.config.redaction import redacted_value
+
+_SIGNS = {"create": "+", "update": "~", "delete": "-"}
+_STYLES = {"create": "green", "update": "yellow", "delete": "red"}
+_LONGEST = 200
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """A plan as JSON values."""
+    return {
+        "digest": plan.digest,
+        "summary": plan.summary,
+        "changes": [
+            {
+                "action": change.action,
+                "kind": change.kind,
+                "key": change.key,
+                "effect": effect(change),
+                "file": change.file,
+                "line": change.line,
+                "fields": [
+                    {"field": name, "before": before, "after": after}
+                    for name, before, after in field_changes(change)
+                ],
+            }
+            for change in plan.changes
+        ],
+    }
+
+
+def plan_text(plan: Plan) -> Text:
+    """A plan to read, coloured where the output can show it."""
+    text = Text()
+    for change in plan.changes:
+        style = _STYLES[change.action]
+        text.append(f"{_SIGNS[change.action]} {change.kind} {change.key}", style=f"bold {style}")
+        text.append(f"  ({effect(change)}, {change.file}:{change.line})\n", style="dim")
+        for name, before, after in field_changes(change):
+            text.append(f"    {name}: ")
+            if change.action == "update":
+                text.append(_shown(before), style="red")
+                text.append(" → ")
+            text.append(_shown(before if change.action == "delete" else after), style=style)
+            text.append("\n")
+    return text.append(f"{summary_line(plan)}\n")
+
+
+def summary_line(plan: Plan) -> str:
+    """A plan in one line."""
+    if not plan.changes:
+        return "nothing to change"
+    counted = plan.summary
+    return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove (plan {plan.digest[:12]})"
+
+
+def effect(change: Change) -> str:
+    """What a change does to the row, in a word or two."""
+    if change.action == "delete":
+        return "disabled, its history is kept" if KIND_BY_NAME[change.kind].archived else "deleted"
+    return "created" if change.action == "create" else "updated"
+
+
+def field_changes(change: Change) -> list[tuple[str, Any, Any]]:
+    """Name, before and after of each field that differs, with secrets redacted; new rows leave out what is empty."""
+    listed = []
+    for name in change.differing():
+        before, after = (
+            redacted_value((change.before or {}).get(name)),
+            redacted_value((change.after or {}).get(name)),
+        )
+        if change.action == "update" and before == after:
+            after = f"{after} (its value has changed)"
+        if change.action == "update" or before not in {None, ""} or after not in {None, ""}:
+            listed.append((name, before, after))
+    return listed
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return "none"
+    shown = (
+        value
+        if isinstance(value, str) and value.isprintable() and value
+        else msgspec.json.encode(value).decode()
+    )
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"

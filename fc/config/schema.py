@@ -1,0 +1,54 @@
+"""The JSON Schema of the configuration language, for editors."""
+
+from typing import Any
+
+import msgspec
+
+from fc.base.paths import shipped
+from fc.config.language import Configuration
+
+SCHEMA_FILE = "fc.schema.json"
+_DURATION = r"^(?:[0-9]+|(?:[0-9]+[smhdw])+)$"
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of one document."""
+    schema = msgspec.json.schema(Configuration)
+    definitions: dict[str, Any] = schema["$defs"]
+    # A file may have nothing in a document or below a kind but comments; FC takes that for an empty mapping.
+    for definition in definitions.values():
+        for name, one in definition["properties"].items():
+            definition["properties"][name] = _property(one)
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "FC configuration",
+        "$comment": "Made by 'fcctl schema'. In YAML, write secrets as !secret NAME: tell the editor of that tag.",
+        **_described(schema),
+        "$defs": {name: _described(one) for name, one in sorted(definitions.items())},
+    }
+
+
+def schema_text() -> str:
+    """The schema as it stands in its file."""
+    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+
+
+def shipped_schema() -> str | None:
+    """The schema file of this installation, if it is there."""
+    file = shipped("config-schema") / SCHEMA_FILE
+    return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def _described(schema: dict[str, Any]) -> dict[str, Any]:
+    """Without the names of our classes, which mean nothing to a reader."""
+    return {name: value for name, value in schema.items() if name != "title" or "$ref" in schema}
+
+
+def _property(schema: dict[str, Any]) -> dict[str, Any]:
+    if schema.get("format") == "duration":
+        bounds = {name: schema[name] for name in ("minimum", "maximum") if name in schema}
+        rest = {name: value for name, value in schema.items() if name not in {"type", "format", *bounds}}
+        return {**rest, "anyOf": [{"type": "integer", **bounds}, {"type": "string", "pattern": _DURATION}]}
+    if schema.get("type") in {"object", "array"} and "default" in schema:
+        return {**schema, "type": [schema["type"], "null"]}
+    return schema
