@@ -58,6 +58,8 @@ class Derivation(Table, tablename="derivations"):
     """When the last attempt began."""
     completed_at = Timestamptz(default=None, null=True)
     """When it reached its final status."""
+    cached_at = Timestamptz(default=None, null=True)
+    """The ``completed_at`` of the result that the binary cache has recorded. Written by cache."""
     created_at = Timestamptz()
     """When an evaluation first wanted it."""
 

@@ -12,6 +12,7 @@ MODULES = [
     "fc.tables.derivations",
     "fc.tables.builds",
     "fc.tables.build_queue",
+    "fc.tables.cache_paths",
     "fc.tables.notifications",
     "fc.tables.channels",
     "fc.tables.configuration",

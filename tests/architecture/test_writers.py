@@ -73,11 +73,12 @@ WRITERS: dict[str, dict[str, Right]] = {
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},
     "evaluation_errors": {"evaluate": ALL},
     "webhook_deliveries": {"evaluate": ALL},
-    "derivations": {"evaluate": INSERTS, "build": SETTLES_DERIVATIONS},
+    "derivations": {"evaluate": INSERTS, "build": SETTLES_DERIVATIONS, "cache": updates("cached_at")},
     "derivation_inputs": {"evaluate": INSERTS},
     "derivation_outputs": {"evaluate": INSERTS, "build": updates("path", "nar_hash", "nar_size")},
     "derivation_demands": {"build": ALL},
     "failed_paths_cache": {"build": ALL},
+    "cache_paths": {"cache": ALL},
     "builds": {
         "evaluate": INSERTS,
         "build": SETTLES_BUILDS,

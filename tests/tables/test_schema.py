@@ -36,6 +36,7 @@ ADDED_TABLES = {
     "derivations": "the build graph has one row for each .drv, however many builds want it",
     "derivation_inputs": "edges of the build graph",
     "derivation_outputs": "what a derivation makes, known before and after it is built",
+    "cache_paths": "the closures of built outputs: what the binary cache serves, and nothing else",
     "derivation_demands": "what is needed and for whom, found once, not at every turn of the scheduler",
     "config_sources": "the configuration repositories and how their last synchronisation went",
     "config_revisions": "every commit of configuration that was tried",
@@ -102,6 +103,9 @@ ADDED = {
         "index builds.idx_builds_unqueued",
         "index builds.idx_builds_recent",
         "index build_steps.idx_build_steps_unfinished",
+    ),
+    "a channel asks whether an evaluation has a build that has not succeeded": (
+        "index builds.idx_builds_unsuccessful",
     ),
     "a step says what was built where and how it ended": (
         "column build_steps.derivation_id",
