@@ -77,10 +77,31 @@ async def apply(
     remove_everything: bool = False,
     started: float | None = None,
 ) -> Applied:
+    """Make the database as ``resources`` say, in a transaction of its own; see ``apply_within``."""
+    async with database.transaction() as connection:
+        return await apply_within(
+            connection,
+            origin,
+            resources,
+            expected_digest=expected_digest,
+            remove_everything=remove_everything,
+            started=started,
+        )
+
+
+async def apply_within(
+    connection: asyncpg.Connection,
+    origin: Origin,
+    resources: Mapping[ResourceId, Resource],
+    *,
+    expected_digest: str | None = None,
+    remove_everything: bool = False,
+    started: float | None = None,
+) -> Applied:
     """Make the database as ``resources`` say: everything or nothing.
 
     Args:
-        database: where.
+        connection: in a transaction, which an error must end.
         origin: where the configuration comes from; one application of a source at a time, the others wait.
         resources: compiled without problems, and sealed.
         expected_digest: of the plan that was shown; none: whatever is right now.
@@ -93,24 +114,23 @@ async def apply(
         ConfigurationError: it would take over rows that git does not own.
     """
     began = time.monotonic() if started is None else started
-    async with database.transaction() as connection:
-        await connection.execute(_LOCK, origin.source)
-        inventory = await read_inventory(connection, origin.source, resources)
-        plan = diff(inventory, resources)
-        if expected_digest is not None and plan.digest != expected_digest:
-            raise PlanChangedError(expected_digest, plan.digest)
-        if plan.removes_everything and not remove_everything:
-            raise RemovesEverythingError(plan.owned)
-        await _refuse_takeover(connection, origin.source, plan, resources)
-        await relocate(connection, origin.source, moved(inventory, resources))
-        if not plan.changes:
-            return Applied(plan, None)
-        for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
-            await _write(connection, kind, list(changes), resources)
-        await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
-        revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan)
-        await write_inventory(connection, origin.source, revision, plan)
-        await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
+    await connection.execute(_LOCK, origin.source)
+    inventory = await read_inventory(connection, origin.source, resources)
+    plan = diff(inventory, resources)
+    if expected_digest is not None and plan.digest != expected_digest:
+        raise PlanChangedError(expected_digest, plan.digest)
+    if plan.removes_everything and not remove_everything:
+        raise RemovesEverythingError(plan.owned)
+    await _refuse_takeover(connection, origin.source, plan, resources)
+    await relocate(connection, origin.source, moved(inventory, resources))
+    if not plan.changes:
+        return Applied(plan, None)
+    for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
+        await _write(connection, kind, list(changes), resources)
+    await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
+    revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan)
+    await write_inventory(connection, origin.source, revision, plan)
+    await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
     return Applied(plan, revision)
 
 

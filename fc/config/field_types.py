@@ -4,6 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from fc.base.errors import InvalidInputError
 from fc.base.git_url import check_git_url, check_ref
 
 INT4 = 2**31 - 1
@@ -27,6 +28,22 @@ _WEB_URL_EXPECTED = "http://… or https://…, without a password in it"
 
 Name = Annotated[str, Meta(pattern=_NAME, max_length=100, extra={"expected": _NAME_EXPECTED})]
 """A name that appears in URLs and file names."""
+
+
+def _check_project_name(name: str) -> None:
+    if name == "configuration":
+        message = "the name 'configuration' is taken: /hooks/configuration is where the configuration repository is announced"
+        raise InvalidInputError(message)
+
+
+ProjectName = Annotated[
+    str,
+    Meta(
+        pattern=_NAME,
+        max_length=100,
+        extra={"expected": _NAME_EXPECTED, "check": _check_project_name},
+    ),
+]
 Text = Annotated[str, Meta(max_length=4096)]
 Line = Annotated[str, Meta(min_length=1, max_length=255)]
 Positive = Annotated[int, Meta(ge=1, le=INT4)]

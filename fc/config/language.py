@@ -18,6 +18,7 @@ from fc.config.field_types import (
     Line,
     Name,
     Positive,
+    ProjectName,
     Ref,
     Repository,
     RoleId,
@@ -303,7 +304,7 @@ class Configuration(_Shape):
     """One document of a configuration repository: a mapping of kinds. Kinds are merged over documents and files."""
 
     projects: Annotated[
-        dict[Name, Project], Meta(description="Repositories whose jobs are built, by name.")
+        dict[ProjectName, Project], Meta(description="Repositories whose jobs are built, by name.")
     ] = {}
     users: Annotated[dict[UserName, User], Meta(description="Accounts, by user name.")] = {}
     api_keys: Annotated[dict[Name, ApiKey], Meta(description="Keys for programs, by name.")] = {}

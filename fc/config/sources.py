@@ -1,4 +1,162 @@
-"""The configuration repositories of this installation and how they are known in the tables."""
+"""Rows of ``config_sources``: which repository is followed, who synchronises it now, and how it went."""
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+import asyncpg
+
+from fc.base.database import Database, affected
+from fc.base.errors import ConflictError
+from fc.base.git_url import redact_git_url
+from fc.base.problems import Problem
+from fc.base.settings import ConfigurationSettings
 
 SOURCE = "default"
 """Name of the source that the settings describe; directories applied by hand belong to it too."""
+
+LEASE_SECONDS = 60.0
+"""How long a synchronisation that says nothing is believed to be alive."""
+
+_REGISTER = """
+INSERT INTO config_sources (name, url, branch, path) VALUES ($1, $2, $3, $4)
+ON CONFLICT (name) DO UPDATE SET url = EXCLUDED.url, branch = EXCLUDED.branch, path = EXCLUDED.path,
+    next_sync_at = now()
+"""
+_CLAIM = """
+UPDATE config_sources SET claim_token = $2, lease_until = now() + make_interval(secs => $3)
+WHERE id = (
+    SELECT id FROM config_sources
+    WHERE name = $1 AND (next_sync_at <= now() OR sync_requested_at IS NOT NULL)
+      AND (claim_token IS NULL OR lease_until < now())
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING failures, sync_requested_at
+"""
+_RENEW = "UPDATE config_sources SET lease_until = now() + make_interval(secs => $3) WHERE name = $1 AND claim_token = $2"
+_HOLD = "SELECT 1 FROM config_sources WHERE name = $1 AND claim_token = $2 FOR UPDATE"
+# A request that came while the synchronisation ran stands, since what was fetched may be older than it.
+_FINISH = """
+UPDATE config_sources SET status = $3, error_message = $4, errors = $5, failures = $6,
+    last_seen_commit = COALESCE($7, last_seen_commit),
+    last_synced_at = CASE WHEN $3 = 'synced' THEN now() ELSE last_synced_at END,
+    next_sync_at = now() + make_interval(secs => $8),
+    sync_requested_at = CASE WHEN sync_requested_at IS DISTINCT FROM $9 THEN sync_requested_at END,
+    claim_token = NULL, lease_until = NULL
+WHERE name = $1 AND claim_token = $2
+"""
+_RELEASE = (
+    "UPDATE config_sources SET claim_token = NULL, lease_until = NULL WHERE name = $1 AND claim_token = $2"
+)
+_REQUEST = "UPDATE config_sources SET sync_requested_at = clock_timestamp() WHERE name = $1"
+_LATEST = """
+SELECT id FROM config_revisions WHERE source = $1 AND status = 'applied' ORDER BY created_at DESC LIMIT 1
+"""
+_SAME_FAILURE = """
+SELECT status = 'failed' AND commit_hash IS NOT DISTINCT FROM $2 AND errors = $3::jsonb
+FROM config_revisions WHERE source = $1 ORDER BY created_at DESC LIMIT 1
+"""
+
+
+class ClaimLostError(ConflictError):
+    """Another process has taken over: it took us for dead."""
+
+    code = "claim_lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to synchronise a source until the lease ends."""
+
+    source: str
+    token: uuid.UUID
+    failures: int
+    """Failed tries in a row before this one."""
+    requested_at: datetime | None
+    """The request this try answers."""
+
+
+async def register(database: Database, configured: ConfigurationSettings) -> None:
+    """Make the row say what the settings say, and have it synchronised now."""
+    assert configured.url is not None
+    await database.execute(
+        _REGISTER, SOURCE, redact_git_url(configured.url), configured.branch, configured.path
+    )
+
+
+async def request_sync(connection: Database | asyncpg.Connection) -> bool:
+    """Have the source synchronised at once; false: there is none."""
+    return affected(await connection.execute(_REQUEST, SOURCE)) > 0
+
+
+async def claim(database: Database) -> Claim | None:
+    """Claim the source if it is due or asked for, and nobody else works on it."""
+    token = uuid.uuid4()
+    row = await database.fetchrow(_CLAIM, SOURCE, token, LEASE_SECONDS)
+    return None if row is None else Claim(SOURCE, token, row["failures"], row["sync_requested_at"])
+
+
+async def renew(database: Database, held: Claim) -> bool:
+    """Lengthen the lease; false: it is lost."""
+    return affected(await database.execute(_RENEW, held.source, held.token, LEASE_SECONDS)) > 0
+
+
+async def hold(connection: asyncpg.Connection, held: Claim) -> None:
+    """Keep the claim until the transaction ends.
+
+    Raises:
+        ClaimLostError: somebody else has it.
+    """
+    if await connection.fetchval(_HOLD, held.source, held.token) is None:
+        message = "another process synchronises the configuration"
+        raise ClaimLostError(message)
+
+
+async def finish_synced(
+    connection: Database | asyncpg.Connection, held: Claim, commit: str, poll_seconds: float
+) -> None:
+    """Record that the database is as ``commit`` says, and give the claim back."""
+    await connection.execute(
+        _FINISH, held.source, held.token, "synced", None, [], 0, commit, poll_seconds, held.requested_at
+    )
+
+
+async def finish_failed(
+    connection: Database | asyncpg.Connection,
+    held: Claim,
+    message: str,
+    *,
+    retry_seconds: float,
+    commit: str | None = None,
+    problems: Iterable[Problem] = (),
+) -> None:
+    """Record why it failed, and give the claim back. What was applied before stays as it is."""
+    await connection.execute(
+        _FINISH,
+        held.source,
+        held.token,
+        "failed",
+        message,
+        list(problems),
+        held.failures + 1,
+        commit,
+        retry_seconds,
+        held.requested_at,
+    )
+
+
+async def release(database: Database, held: Claim) -> None:
+    """Give the claim back without a result, for whoever is next."""
+    await database.execute(_RELEASE, held.source, held.token)
+
+
+async def latest_revision(connection: Database | asyncpg.Connection) -> uuid.UUID | None:
+    """The revision that was applied last, from git or by hand."""
+    found: uuid.UUID | None = await connection.fetchval(_LATEST, SOURCE)
+    return found
+
+
+async def failed_alike(connection: asyncpg.Connection, commit: str, problems: Iterable[Problem]) -> bool:
+    """Whether the last revision failed at the same commit with the same problems: then it needs no other record."""
+    return bool(await connection.fetchval(_SAME_FAILURE, SOURCE, commit, list(problems)))

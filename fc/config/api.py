@@ -1,0 +1,155 @@
+"""Routes of configuration: the push hook of its repository, and what became of it."""
+
+import uuid
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Request, get, post
+from litestar.params import Parameter
+
+from fc.base.database import Database
+from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, WebhookError
+from fc.base.secrets import Secrets
+from fc.base.settings import Settings
+from fc.config.sources import request_sync
+from fc.forge.events import Event, Forge, Push
+from fc.forge.webhooks import delivery_id, event_name, parse, verify
+from fc.tables.configuration_queries import (
+    ConfigChange,
+    ConfigRevision,
+    ConfigSource,
+    config_changes,
+    config_resource_counts,
+    config_revision,
+    config_revisions,
+    config_sources,
+)
+from fc.tables.delivery_log import log_delivery
+
+_TARGET = "configuration"
+_REVISION = "configuration revision"
+
+
+class HookAnswer(msgspec.Struct, frozen=True):
+    """What a webhook leads to."""
+
+    status: str
+    """``accepted``, ``ignored`` or ``duplicate``."""
+    detail: str
+
+
+class ConfigurationState(msgspec.Struct, frozen=True):
+    """The configuration repositories, and how much they own."""
+
+    sources: list[ConfigSource]
+    resources: dict[str, int]
+    """How many resources of each kind git owns."""
+
+
+class RevisionPage(msgspec.Struct, frozen=True):
+    """Some of the revisions, newest first."""
+
+    revisions: list[ConfigRevision]
+    next: uuid.UUID | None
+    """``before`` of the following page; none: this is the last."""
+
+
+class RevisionDetail(msgspec.Struct, frozen=True):
+    """A revision and everything it changed."""
+
+    revision: ConfigRevision
+    changes: list[ConfigChange]
+
+
+@post(
+    "/hooks/configuration/{forge:str}",
+    status_code=202,
+    tags=["hooks"],
+    summary="Push hook of the configuration repository",
+)
+async def configuration_hook(
+    request: Request[Any, Any, Any], forge: Forge, database: Database, settings: Settings, secrets: Secrets
+) -> HookAnswer:
+    """Synchronise at once when the followed branch was pushed. Anything without a valid signature is refused."""
+    body = await request.body()
+    delivery = delivery_id(forge, request.headers, body)
+    try:
+        verify(forge, request.headers, body, _hook_secret(settings, secrets))
+        event = parse(forge, request.headers, body)
+        name = event_name(forge, request.headers)
+    except (SignatureError, WebhookError) as error:
+        await log_delivery(database, forge, _TARGET, delivery, "", "refused", str(error))
+        raise
+    ignored = _why_ignored(event, settings.configuration.branch)
+    async with database.transaction() as connection:
+        if ignored:
+            new = await log_delivery(connection, forge, _TARGET, delivery, name, "ignored", ignored)
+        else:
+            new = await log_delivery(connection, forge, _TARGET, delivery, name, "accepted")
+            if new:
+                await request_sync(connection)
+    if not new:
+        return HookAnswer("duplicate", "this delivery was received before")
+    if ignored:
+        return HookAnswer("ignored", ignored)
+    return HookAnswer("accepted", "the configuration is synchronised")
+
+
+def _hook_secret(settings: Settings, secrets: Secrets) -> str:
+    name = settings.configuration.webhook_secret
+    if name is None:
+        message = "hooks of the configuration repository are refused: configuration.webhook_secret is not set"
+        raise SignatureError(message)
+    try:
+        return secrets.resolve(name)
+    except SecretMissingError as error:
+        message = f"hooks of the configuration repository are refused: {error}"
+        raise SignatureError(message) from None
+
+
+def _why_ignored(event: Event, branch: str) -> str | None:
+    """Why an event is of no interest; none: it is."""
+    if not isinstance(event, Push):
+        return "only pushes matter here"
+    if event.branch != branch.removeprefix("refs/heads/"):
+        return f"only the branch {branch!r} is followed"
+    return "the branch was deleted" if event.deleted else None
+
+
+@get("/api/v1/configuration", tags=["configuration"], summary="State of the configuration repositories")
+async def get_configuration(database: Database) -> ConfigurationState:
+    """The last synchronisation of each configuration repository, its errors, and how much git owns."""
+    return ConfigurationState(await config_sources(database), await config_resource_counts(database))
+
+
+@get("/api/v1/configuration/revisions", tags=["configuration"], summary="Revisions of the configuration")
+async def list_configuration_revisions(
+    database: Database,
+    before: Annotated[uuid.UUID | None, Parameter(description="Only older than this revision.")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=200, description="How many.")] = 50,
+) -> RevisionPage:
+    """Every commit that was tried, newest first."""
+    found = await config_revisions(database, before=before, limit=limit + 1)
+    return RevisionPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+@get(
+    "/api/v1/configuration/revisions/{revision_id:uuid}",
+    tags=["configuration"],
+    summary="A revision and its changes",
+)
+async def get_configuration_revision(database: Database, revision_id: uuid.UUID) -> RevisionDetail:
+    """What a revision changed, field by field, or why it failed."""
+    found = await config_revision(database, revision_id)
+    if found is None:
+        raise NotFoundError(_REVISION, str(revision_id))
+    return RevisionDetail(found, await config_changes(database, revision_id))
+
+
+ROUTES = [
+    configuration_hook,
+    get_configuration,
+    list_configuration_revisions,
+    get_configuration_revision,
+]
+"""What the application serves of configuration."""

@@ -1,0 +1,172 @@
+"""One synchronisation: from a fetch of the configuration repository to an applied, or a refused, revision."""
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import structlog
+
+from fc.base.database import Database
+from fc.base.errors import GitError, InvalidInputError
+from fc.base.git import GitMirror
+from fc.base.looping import backoff
+from fc.base.problems import Problem
+from fc.base.secrets import Secrets
+from fc.base.settings import Settings
+from fc.config import sources
+from fc.config.apply import Applied, apply_within
+from fc.config.compile import Compiled, Compiler
+from fc.config.errors import ConfigurationError, RemovesEverythingError
+from fc.config.inventory import Origin, write_revision
+from fc.config.load import Loaded, Loader
+from fc.config.sealing import seal
+
+_FIRST_RETRY_SECONDS = 2.0
+_LONGEST_RETRY_SECONDS = 60.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the database was last known to be equal to. If all of it still holds, there is nothing to do."""
+
+    commit: str
+    seals: frozenset[tuple[str, str, str | None]]
+    revision: uuid.UUID | None
+
+
+class Synchronizer:
+    """Follows the configuration repository of the settings."""
+
+    def __init__(self, settings: Settings, database: Database, secrets: Secrets) -> None:
+        """Nothing is fetched yet.
+
+        Raises:
+            InvalidInputError: ``configuration.url`` is no repository URL.
+        """
+        configured = settings.configuration
+        assert configured.url is not None
+        self._configured = configured
+        self._database = database
+        self._secrets = secrets
+        self._mirror = GitMirror(settings.data_dir / "git", configured.url, configured.deploy_key)
+        self.loader = Loader()
+        self._compiler = Compiler()
+        self._loaded: tuple[str, Loaded] | None = None
+        self._seen: _Seen | None = None
+
+    async def register(self) -> None:
+        """Make the source known, and due."""
+        await sources.register(self._database, self._configured)
+
+    async def synchronize(self) -> bool:
+        """Synchronise if it is due; false: it is not, or another process does it."""
+        held = await sources.claim(self._database)
+        if held is None:
+            return False
+        started = time.monotonic()
+        try:
+            async with _kept(self._database, held):
+                await self._synchronize(held, started)
+        except sources.ClaimLostError:
+            log.warning("configuration synchronisation was taken over by another process")
+        except BaseException:
+            # Whatever it was, the next try need not wait until the lease ends.
+            await asyncio.shield(sources.release(self._database, held))
+            raise
+        return True
+
+    async def _synchronize(self, held: sources.Claim, started: float) -> None:
+        try:
+            commit = await self._mirror.fetch(self._configured.branch)
+            compiled = await self._compile(commit)
+        except (GitError, InvalidInputError) as error:
+            retry = backoff(held.failures + 1, _FIRST_RETRY_SECONDS, max(_LONGEST_RETRY_SECONDS, self._poll))
+            log.warning(
+                "configuration repository cannot be read", error=str(error), retry_seconds=round(retry)
+            )
+            await sources.finish_failed(self._database, held, str(error), retry_seconds=retry)
+            return
+        try:
+            await self._apply(held, commit, compiled, started)
+        except ConfigurationError as error:
+            await self._refuse(held, commit, error.summary, error.problems, started)
+        except RemovesEverythingError as error:
+            problem = Problem(self._configured.path, 1, 1, str(error))
+            await self._refuse(held, commit, str(error), (problem,), started)
+
+    @property
+    def _poll(self) -> float:
+        return float(self._configured.poll_interval)
+
+    async def _compile(self, commit: str) -> Compiled:
+        """The configuration at ``commit``, with the secrets as they are now."""
+        if self._loaded is None or self._loaded[0] != commit:
+            loaded = await self.loader.load_commit(self._mirror, commit, self._configured.path)
+            self._loaded = (commit, loaded)
+        loaded = self._loaded[1]
+        compiled = await asyncio.to_thread(self._compiler.compile, loaded.fragments, loaded.problems)
+        return compiled if compiled.problems else seal(compiled, self._secrets.resolve)
+
+    async def _apply(self, held: sources.Claim, commit: str, compiled: Compiled, started: float) -> None:
+        if compiled.problems:
+            raise ConfigurationError(compiled.problems)
+        seals = frozenset(
+            (one.kind, one.key, one.seal) for one in compiled.resources.values() if one.seal is not None
+        )
+        if self._seen == _Seen(commit, seals, await sources.latest_revision(self._database)):
+            await sources.finish_synced(self._database, held, commit, self._poll)
+            return
+        origin = Origin(held.source, await self._mirror.commit_info(commit))
+        async with self._database.transaction() as connection:
+            await sources.hold(connection, held)
+            applied = await apply_within(connection, origin, compiled.resources, started=started)
+            latest = await sources.latest_revision(connection)
+            await sources.finish_synced(connection, held, commit, self._poll)
+        self._seen = _Seen(commit, seals, latest)
+        _log_applied(applied, commit, started)
+
+    async def _refuse(
+        self, held: sources.Claim, commit: str, message: str, problems: tuple[Problem, ...], started: float
+    ) -> None:
+        """Record a commit that cannot be applied. The same failure again is no other revision."""
+        self._seen = None
+        origin = Origin(held.source, await self._mirror.commit_info(commit))
+        async with self._database.transaction() as connection:
+            await sources.hold(connection, held)
+            if not await sources.failed_alike(connection, commit, problems):
+                await write_revision(connection, origin, time.monotonic() - started, problems=problems)
+                log.warning("configuration refused", commit=commit, problems=len(problems), first=message)
+            await sources.finish_failed(
+                connection, held, message, retry_seconds=self._poll, commit=commit, problems=problems
+            )
+
+
+def _log_applied(applied: Applied, commit: str, started: float) -> None:
+    if applied.revision is not None:
+        seconds = round(time.monotonic() - started, 3)
+        log.info("configuration applied", commit=commit, seconds=seconds, **applied.plan.summary)
+
+
+@asynccontextmanager
+async def _kept(database: Database, held: sources.Claim) -> AsyncIterator[None]:
+    """Renew the lease while the block runs."""
+    task = asyncio.create_task(_renew(database, held), name="configuration lease")
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _renew(database: Database, held: sources.Claim) -> None:
+    while True:
+        await asyncio.sleep(sources.LEASE_SECONDS / 3)
+        if not await sources.renew(database, held):
+            return
