@@ -85,8 +85,11 @@ class HttpServer:
                 await writer.wait_closed()
 
     async def respond(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
-        """Write the answer to ``request``."""
-        answer = await self.answer(request)
+        """Deal with one request."""
+        await self.write(await self.answer(request), writer)
+
+    async def write(self, answer: HttpAnswer, writer: asyncio.StreamWriter) -> None:
+        """Send ``answer``."""
         lines = [f"HTTP/1.1 {answer.code} {HTTPStatus(answer.code).phrase}"]
         lines += [f"Content-Type: {answer.content_type}", f"Content-Length: {len(answer.body)}"]
         lines += [f"{name}: {value}" for name, value in answer.headers]
