@@ -31,14 +31,14 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="fcctl")
 def cli() -> None:
-    r"""FC: configuration from git, evaluated, built, reported and shown.
+    """FC: configuration from git, evaluated, built, reported and shown.
 
     \b
     See it work:              fcctl demo
     Run the service:          fcctl serve --settings fc.yaml
     Check a configuration:    fcctl validate DIR
     Ask what would change:    fcctl plan DIR
-    """
+    """  # noqa: D301 - backspace is how click is told to keep lines
 
 
 for _command in (*demo.commands(), *service.commands(), *configuration.commands()):
