@@ -1,13 +1,16 @@
 """Settings: fc.yaml and FC_* environment variables into one checked structure."""
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode
 
 from fc.base.durations import parse_duration
 from fc.base.errors import SettingsError
@@ -152,31 +155,44 @@ class Settings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     @property
     def public_url(self) -> str:
         """Base of every link FC hands out, without a slash at its end."""
-        return (self.web.public_url or f"http://{self.web.host}:{self.web.port}").rstrip("/")
+        host = f"[{self.web.host}]" if ":" in self.web.host else self.web.host
+        return (self.web.public_url or f"http://{host}:{self.web.port}").rstrip("/")
+
+
+_Path = tuple[str, ...]
+_WHERE = re.compile(r"(?P<reason>.*?)(?: - at `(?:key` in `)?\$(?P<path>[^`]*)`)?", re.DOTALL)
+"""A message of msgspec: what is wrong, and the path to it."""
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`")
+_SEE = "fc.example.yaml shows every setting"
 
 
 def load_settings(file: Path | None, environment: Mapping[str, str] | None = None) -> Settings:
     """Settings from ``file`` (none: defaults), overridden by ``FC_<SECTION>__<KEY>`` variables.
 
     Raises:
-        SettingsError: the file cannot be read, or a value does not fit; names file or variable.
+        SettingsError: the file cannot be read, or a setting does not exist or does not fit; names the variable,
+            or the line and column.
     """
+    tree, places = _read(file) if file is not None else ({}, {})
     variables = os.environ if environment is None else environment
-    tree = _read(file) if file is not None else {}
-    origin = str(file) if file is not None else "the settings"
     for name in sorted(variables):
         if name.startswith("FC_") and not name.startswith("FC_SECRET_"):
-            _override(tree, name, variables[name])
+            path = _path_of(name)
+            if path:
+                _put(tree, path, _from_text(name, _kind_at(path), variables[name]))
+                places[path] = name
     try:
         return msgspec.convert(tree, Settings, dec_hook=_decode, strict=False)
     except msgspec.ValidationError as error:
-        message = f"{origin}: {error}; fc.example.yaml shows every setting"
-        raise SettingsError(message) from None
+        raise SettingsError(_explain(str(error), places)) from None
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path) -> tuple[dict[str, Any], dict[_Path, str]]:
+    """The settings of ``file``, and where each of them stands."""
     try:
-        tree = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        tree = YAML(typ="safe", pure=True).load(text)
+        root = YAML(typ="safe", pure=True).compose(text)
     except FileNotFoundError:
         message = f"{file}: there is no such file; copy fc.example.yaml and edit it"
         raise SettingsError(message) from None
@@ -189,51 +205,126 @@ def _read(file: Path) -> dict[str, Any]:
         message = f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}"
         raise SettingsError(message) from None
     if tree is None:
-        return {}
+        return {}, {}
     if not isinstance(tree, dict):
-        message = f"{file}: settings are a mapping of sections; fc.example.yaml shows every setting"
+        message = f"{file}: settings are a mapping of sections; {_SEE}"
         raise SettingsError(message)
-    return tree
+    places = {(): str(file)} | {
+        path: f"{file}:{mark.line + 1}:{mark.column + 1}" for path, mark in _marks(root, ())
+    }
+    return _without_empty_sections(tree, Settings), places
 
 
-def _override(tree: dict[str, Any], name: str, value: str) -> None:
-    """Put ``value`` of the variable ``name`` at its place in ``tree``."""
-    path = [part.lower() for part in name.removeprefix("FC_").split("__")]
+def _marks(node: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:
+    """Where each key below a node of the YAML document begins."""
+    if isinstance(node, MappingNode):
+        for key, value in node.value:
+            below = (*path, str(key.value))
+            yield below, key.start_mark
+            yield from _marks(value, below)
+
+
+def _without_empty_sections(tree: dict[str, Any], kind: Any) -> dict[str, Any]:
+    """``tree`` without the sections whose every line is a comment: they say nothing, not null."""
+    kept = {}
+    for name, value in tree.items():
+        section = _fields(kind).get(name)
+        if value is None and _fields(section):
+            continue
+        kept[name] = _without_empty_sections(value, section) if isinstance(value, dict) else value
+    return kept
+
+
+def _fields(kind: Any) -> dict[str, Any]:
+    """Names and types of a section's settings; none of anything that is no section."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return get_type_hints(kind, include_extras=True)
+    return {}
+
+
+def _kind_at(path: _Path) -> Any:
     kind: Any = Settings
-    node = tree
+    for part in path:
+        kind = _fields(kind).get(part)
+    return kind
+
+
+def _path_of(name: str) -> _Path:
+    """The setting that the variable ``name`` stands for; empty: it is not one of ours."""
+    path = tuple(part.lower() for part in name.removeprefix("FC_").split("__"))
     for depth, part in enumerate(path):
-        fields = get_type_hints(kind, include_extras=True) if isinstance(kind, type) and issubclass(kind, msgspec.Struct) else {}
-        if part not in fields:
-            if depth == 0:
-                return  # FC_ is also how other programs start their variables; only known sections are ours
-            message = f"{name}: there is no setting {'.'.join(path)}; fc.example.yaml shows every setting"
+        if part not in _fields(_kind_at(path[:depth])):
+            nearest = _nearest(part, path[:depth])
+            # Other programs may have variables that begin like ours; those that look like a slip are not theirs.
+            if len(path) == 1 and not nearest:
+                return ()
+            message = f"{name}: {_no_such_setting(path, nearest)}"
             raise SettingsError(message)
-        kind = fields[part]
-        if depth == len(path) - 1:
-            node[part] = _from_text(kind, value)
-        else:
-            child = node.setdefault(part, {})
-            if not isinstance(child, dict):
-                message = f"{name}: {part} is not a section in the settings file"
-                raise SettingsError(message)
-            node = child
+    if _fields(_kind_at(path)):
+        message = f"{name}: {'.'.join(path)} is a section; write {name}__<KEY>; {_SEE}"
+        raise SettingsError(message)
+    return path
 
 
-def _from_text(kind: Any, value: str) -> Any:
+def _nearest(name: str, section: _Path) -> _Path:
+    """The setting of ``section`` whose name is nearest to ``name``; empty: none is near."""
+    found = get_close_matches(name, _fields(_kind_at(section)), n=1, cutoff=0.75)
+    return (*section, found[0]) if found else ()
+
+
+def _no_such_setting(path: _Path, nearest: _Path) -> str:
+    hint = f"did you mean {'.'.join(nearest)}? " if nearest else ""
+    return f"there is no setting {'.'.join(path)}; {hint}{_SEE}"
+
+
+def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
+    for part in path[:-1]:
+        below = tree.get(part)
+        # Anything else than a mapping is wrong there, and is said to be wrong when the whole is checked.
+        if not isinstance(below, dict):
+            if part in tree:
+                return
+            below = tree[part] = {}
+        tree = below
+    tree[path[-1]] = value
+
+
+def _from_text(name: str, kind: Any, value: str) -> Any:
     """A variable's text as the setting's type wants it: lists by comma, none for an empty optional."""
     if get_origin(kind) is tuple:
         return [item.strip() for item in value.split(",") if item.strip()]
     if get_origin(kind) is dict:
-        return dict(item.split("=", 1) for item in value.split(";") if "=" in item)
+        pairs = [item.partition("=") for item in value.split(";") if item.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            message = f"{name}: write name=value;name=value"
+            raise SettingsError(message)
+        return {key.strip(): text.strip() for key, _, text in pairs}
     if value == "" and type(None) in get_args(kind):
         return None
     return value
 
 
+def _explain(message: str, places: dict[_Path, str]) -> str:
+    """A message of msgspec in words that lead to the place: the variable, or the line of the file."""
+    match = _WHERE.fullmatch(message)
+    assert match is not None
+    path = tuple(part for part in re.split(r"[.\[]", match["path"] or "") if part and not part.endswith("]"))
+    reason = match["reason"]
+    unknown = _UNKNOWN.fullmatch(reason)
+    if unknown is not None:
+        nearest = _nearest(unknown[1], path)
+        path = (*path, unknown[1])
+        text = _no_such_setting(path, nearest)
+    else:
+        text = f"{'.'.join(path) or 'settings'}: {reason}; {_SEE}"
+    place = next((places[path[:end]] for end in range(len(path), -1, -1) if path[:end] in places), "settings")
+    return f"{place}: {text}"
+
+
 def _decode(kind: type, value: Any) -> Any:
     if kind is Duration:
         return Duration(parse_duration(value))
-    if kind is Path and isinstance(value, str):
+    if kind is Path and isinstance(value, str) and value:
         return Path(value).expanduser()
-    message = f"unexpected {value!r}"
+    message = f"{value!r} is no {'path' if kind is Path else kind.__name__}"
     raise ValueError(message)
