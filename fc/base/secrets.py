@@ -33,12 +33,18 @@ class Secrets:
         if not _NAME.fullmatch(name):
             raise SecretMissingError(name, "a name has letters, digits, dots, dashes and underscores only")
         value = os.environ.get(variable, "")
+        place = "a file (secrets.directory is not set)"
         if not value and self._directory is not None:
+            file = self._directory / name
+            place = f"the file {file}"
             try:
-                value = (self._directory / name).read_text(encoding="utf-8").rstrip("\r\n")
-            except (OSError, UnicodeDecodeError):
+                value = file.read_text(encoding="utf-8").rstrip("\r\n")
+            except FileNotFoundError:
                 value = ""
+            except (OSError, UnicodeDecodeError) as error:
+                # Not the error's own text: that of a decoding error shows what it could not decode.
+                reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
+                raise SecretMissingError(name, f"the file {file} cannot be read: {reason}") from None
         if not value:
-            place = f"the file {self._directory / name}" if self._directory else "a file (secrets.directory is not set)"
             raise SecretMissingError(name, f"set {variable} or write {place}")
         return value
