@@ -79,17 +79,19 @@ def field_changes(change: Change) -> list[tuple[str, Any, Any]]:
         )
         if change.action == "update" and before == after:
             after = f"{after} (its value has changed)"
-        if change.action == "update" or before not in {None, ""} or after not in {None, ""}:
+        if change.action == "update" or not (_is_empty(before) and _is_empty(after)):
             listed.append((name, before, after))
     return listed
 
 
+def _is_empty(value: Any) -> bool:
+    return value in (None, "", [])
+
+
 def _shown(value: Any) -> str:
+    """A value on one line, without anything that a terminal would obey."""
     if value is None:
         return "none"
-    shown = (
-        value
-        if isinstance(value, str) and value.isprintable() and value
-        else msgspec.json.encode(value).decode()
-    )
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}…"
+    text = value if isinstance(value, str) and value else msgspec.json.encode(value).decode()
+    cut = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in cut)
