@@ -10,7 +10,8 @@ import msgspec
 
 from fc.base.errors import DatabaseUnavailableError
 
-_OLDEST = 140000
+_OLDEST = (14,)
+_CLOSE_SECONDS = 10.0
 
 
 class Database:
@@ -28,22 +29,25 @@ class Database:
             DatabaseUnavailableError: nothing answers at ``url``, it refuses us, or it is older than 14.
         """
         try:
-            pool = await asyncpg.create_pool(url, min_size=1, max_size=size, init=_prepare, command_timeout=300, timeout=10)
-            version = int(await pool.fetchval("SHOW server_version_num"))
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, TimeoutError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            message = f"PostgreSQL at {redact_url(url)} cannot be used: {reason}; check database.url"
-            raise DatabaseUnavailableError(message) from error
+            pool = await asyncpg.create_pool(
+                url, min_size=1, max_size=size, init=_prepare, command_timeout=300, timeout=10
+            )
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+            raise unavailable(url, error) from None
+        async with pool.acquire() as connection:
+            version = connection.get_server_version()
         if version < _OLDEST:
             await pool.close()
-            message = f"PostgreSQL at {redact_url(url)} is version {version // 10000}; FC needs 14 or newer"
+            message = (
+                f"PostgreSQL at {redact_url(url)} is version {version.major}; FC needs {_OLDEST[0]} or newer"
+            )
             raise DatabaseUnavailableError(message)
         return cls(pool, url)
 
     async def close(self) -> None:
         """Close the pool; connections in use are given up after ten seconds."""
         try:
-            await asyncio.wait_for(self._pool.close(), timeout=10)
+            await asyncio.wait_for(self._pool.close(), timeout=_CLOSE_SECONDS)
         except TimeoutError:
             self._pool.terminate()
 
@@ -76,13 +80,32 @@ class Database:
             yield connection
 
 
+def unavailable(url: str, error: BaseException) -> DatabaseUnavailableError:
+    """What to raise when no connection to ``url`` could be made; without the password."""
+    if isinstance(error, asyncpg.InterfaceError) or not isinstance(error, ValueError):
+        reason = str(error) or type(error).__name__
+    else:
+        # A parser's own words quote what it could not read, which may be a piece of the password.
+        reason = (
+            "it is not written as postgresql://user:password@host:port/database, special characters as %40"
+        )
+    return DatabaseUnavailableError(
+        f"PostgreSQL at {redact_url(url)} cannot be used: {reason}; check database.url"
+    )
+
+
 def redact_url(url: str) -> str:
-    """``url`` without a password, for messages."""
+    """``url`` without its password, wherever that stands in it; for messages."""
     scheme, separator, rest = url.partition("://")
-    credentials, at, place = rest.rpartition("@")
-    if not separator or not at:
-        return url
-    return f"{scheme}://{credentials.partition(':')[0]}@{place}"
+    if not separator or "@" in rest.partition("?")[2]:
+        # It may be anything, a password alone among them.
+        return "(no valid URL)"
+    address, question, query = rest.partition("?")
+    credentials, at, place = address.rpartition("@")
+    kept = [part for part in query.split("&") if part and "password" not in part.partition("=")[0].lower()]
+    return f"{scheme}://{credentials.partition(':')[0]}{at}{place}" + (
+        question + "&".join(kept) if kept else ""
+    )
 
 
 def affected(tag: str) -> int:
@@ -96,4 +119,6 @@ def _encode(value: Any) -> str:
 
 async def _prepare(connection: asyncpg.Connection) -> None:
     for kind in ("json", "jsonb"):
-        await connection.set_type_codec(kind, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog")
+        await connection.set_type_codec(
+            kind, encoder=_encode, decoder=msgspec.json.decode, schema="pg_catalog"
+        )

@@ -13,8 +13,8 @@ from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.apps.migrations.tables import Migration
 from piccolo.engine.postgres import PostgresEngine
 
-from fc.base.database import redact_url
-from fc.base.errors import DatabaseUnavailableError, InvalidInputError
+from fc.base.database import unavailable
+from fc.base.errors import InvalidInputError
 from fc.tables import piccolo_conf
 from fc.tables.schema_version import SchemaVersion, migration_files, schema_version
 
@@ -102,9 +102,7 @@ async def _connect(url: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(url, timeout=10)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-        reason = str(error) or type(error).__name__
-        message = f"PostgreSQL at {redact_url(url)} cannot be used: {reason}; check database.url"
-        raise DatabaseUnavailableError(message) from error
+        raise unavailable(url, error) from None
 
 
 @contextlib.asynccontextmanager
