@@ -23,14 +23,18 @@ async def read_closures(nix: Nix, paths: Sequence[str]) -> list[PathInfo]:
     Raises:
         NixError: nix-store did not answer, or not in its protocol.
     """
-    process = await asyncio.create_subprocess_exec(
-        *nix.command("nix-store", "--serve"),
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=nix.environment(),
-        start_new_session=True,
-    )
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *nix.command("nix-store", "--serve"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            env=nix.environment(),
+            start_new_session=True,
+        )
+    except OSError as error:
+        message = f"nix-store cannot be started: {error}"
+        raise NixError(message) from error
     assert process.stdin is not None
     assert process.stdout is not None
     try:

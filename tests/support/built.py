@@ -13,16 +13,18 @@ async def add_derivation(
     database: Database, drv_path: str, outputs: Mapping[str, str | None], status: str = "built"
 ) -> uuid.UUID:
     """A derivation and its outputs."""
-    derivation_id: uuid.UUID = await database.fetchval(
-        "INSERT INTO derivations (drv_path, name, system, status, completed_at) VALUES ($1, $2, 'x86_64-linux', $3, now()) RETURNING id",
-        drv_path,
-        drv_path.rpartition("-")[2].removesuffix(".drv"),
-        status,
-    )
-    await database.executemany(
-        "INSERT INTO derivation_outputs (derivation_id, name, path) VALUES ($1, $2, $3)",
-        [(derivation_id, name, path) for name, path in outputs.items()],
-    )
+    async with database.transaction() as connection:
+        derivation_id: uuid.UUID = await connection.fetchval(
+            "INSERT INTO derivations (drv_path, name, system, status, completed_at) "
+            "VALUES ($1, $2, 'x86_64-linux', $3, now()) RETURNING id",
+            drv_path,
+            drv_path.rpartition("-")[2].removesuffix(".drv"),
+            status,
+        )
+        await connection.executemany(
+            "INSERT INTO derivation_outputs (derivation_id, name, path) VALUES ($1, $2, $3)",
+            [(derivation_id, name, path) for name, path in outputs.items()],
+        )
     return derivation_id
 
 
