@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -73,6 +74,8 @@ class Poster:
             UnreachableError: there was no answer in time, or nothing that is HTTP.
         """
         try:
+            # Reading the port is what checks it; the client would only find out when it connects.
+            _ = urlsplit(url).port
             async with (
                 asyncio.timeout(self._longest),
                 self._client.stream("POST", url, headers=dict(headers), content=body) as response,
