@@ -72,7 +72,11 @@ async def run_loop(loop: Loop, listener: Listener, stop: asyncio.Event) -> None:
                 continue
             if not more:
                 await _sleep_until(loop.wake, stop, loop.interval)
-    await loop.drain()
+    try:
+        await loop.drain()
+    except Exception as error:
+        # The other loops drain at the same time and must come to their end.
+        log.exception("loop does not drain", loop=loop.name, error=str(error))
 
 
 def backoff(failures: int, first: float = _FIRST_BACKOFF, longest: float = _LONGEST_BACKOFF) -> float:
@@ -90,6 +94,8 @@ async def _sleep(stop: asyncio.Event, seconds: float) -> None:
 
 async def _sleep_until(wake: asyncio.Event, stop: asyncio.Event, seconds: float) -> None:
     waits = [asyncio.create_task(wake.wait()), asyncio.create_task(stop.wait())]
-    await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-    for wait in waits:
-        wait.cancel()
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

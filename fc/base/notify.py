@@ -26,6 +26,7 @@ CHANNELS = (
 )
 
 _RECONNECT_SECONDS = 1.0
+_CONNECT_SECONDS = 10.0
 _PROBE_SECONDS = 30.0
 
 log = structlog.get_logger(__name__)
@@ -76,22 +77,29 @@ class Listener:
         while True:
             try:
                 await self._listen_once()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("listener lost its connection", error=str(error))
+            except Exception as error:  # noqa: BLE001 - without its listener a process would be deaf, and not know
+                log.warning("listener lost its connection", error=str(error) or type(error).__name__)
             await asyncio.sleep(_RECONNECT_SECONDS)
 
     async def _listen_once(self) -> None:
-        connection = await asyncpg.connect(self._url)
+        """Listen until the connection is lost."""
+        lost = asyncio.Event()
+        connection = await asyncpg.connect(self._url, timeout=_CONNECT_SECONDS)
         try:
+            connection.add_termination_listener(lambda _: lost.set())
             for channel in CHANNELS:
                 await connection.add_listener(channel, self._on_notice)
             self._ready.set()
             for events in self._events.values():
                 for event in events:
                     event.set()
-            while not connection.is_closed():
-                # A dead peer is only noticed by talking to it.
+            while not lost.is_set():
+                # A peer that vanished without a word is only noticed by talking to it.
                 await connection.execute("SELECT 1", timeout=_PROBE_SECONDS)
-                await asyncio.sleep(_PROBE_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(lost.wait(), _PROBE_SECONDS)
+            message = "the server closed it"
+            raise ConnectionError(message)
         finally:
-            await connection.close(timeout=1)
+            # At once and without waiting: the peer may be gone, and whoever cancels us must not be kept.
+            connection.terminate()
