@@ -47,14 +47,15 @@ WHERE (
     ORDER BY created_at DESC LIMIT 1
 ) = 'delete'
 """
+# Transactions begin before they wait for one another: only the clock tells in which order they wrote.
 _REVISION = """
 INSERT INTO config_revisions
-    (source, commit_hash, author, subject, committed_at, status, plan, errors, duration_seconds)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
+    (source, commit_hash, author, subject, committed_at, status, plan, errors, duration_seconds, created_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) RETURNING id
 """
 _CHANGES = """
-INSERT INTO config_changes (revision_id, kind, key, action, before, after, file, line)
-SELECT $1, r.kind, r.key, r.action, r.before, r.after, r.file, r.line
+INSERT INTO config_changes (revision_id, kind, key, action, before, after, file, line, created_at)
+SELECT $1, r.kind, r.key, r.action, r.before, r.after, r.file, r.line, clock_timestamp()
 FROM jsonb_to_recordset($2::jsonb)
     AS r(kind text, key text, action text, before jsonb, after jsonb, file text, line int)
 """

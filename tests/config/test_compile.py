@@ -116,6 +116,11 @@ def test_notifications_are_named_by_type_then_by_repository_then_by_hand() -> No
     assert "name" not in made.resources["notification", "p/second"].fields
 
 
+def test_other_kinds_declared_twice_are_refused_as_well() -> None:
+    made = compiled({"a.yaml": "users: {u: {email: a@b}}", "b.yaml": "users: {u: {email: c@d}}"})
+    assert shown(made.problems) == ["b.yaml:1:9: user 'u' is declared twice; it stands already at a.yaml:1:9"]
+
+
 def test_notifications_that_cannot_be_told_apart_are_refused() -> None:
     made = compiled(notifications("{type: webhook, url: 'https://x'}", "{type: webhook, url: 'https://y'}"))
     assert shown(made.problems) == [
@@ -151,6 +156,11 @@ def test_a_channel_refers_to_jobsets_of_its_own_project_only() -> None:
         {"a.yaml": other, "b.yaml": "projects: {p: {repository_url: /p, channels: {c: {jobset: main}}}}"}
     )
     assert shown(made.problems) == ["b.yaml:1:59: there is no jobset 'main' in project 'p'"]
+
+
+def test_every_dangling_reference_is_reported() -> None:
+    made = compiled("api_keys: {k: {key: !secret s, user: a}, l: {key: !secret t, user: b}}")
+    assert [one.column for one in made.problems] == [38, 69]
 
 
 def test_references_reach_over_files() -> None:
