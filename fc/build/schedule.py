@@ -99,6 +99,8 @@ class Assignment(msgspec.Struct, frozen=True):
 
     candidate: Candidate
     builder: Slots
+    jobset_id: uuid.UUID
+    """The jobset whose share it takes."""
 
 
 def open_to(shape: Shape, builders: Iterable[Slots]) -> list[Slots]:
@@ -159,10 +161,10 @@ def plan(
         best = min(startable_now, key=rank)
         kind = (best.shape, best.avoid)
         builder = _choose(choices[kind], taken)
-        assignments.append(Assignment(best, builder))
+        payer = min(best.demands, key=lambda demand: _ratio(demand, used)).jobset_id
+        assignments.append(Assignment(best, builder, payer))
         waiting[kind].remove(best)
         taken[builder.name] = taken.get(builder.name, 0) + 1
-        payer = min(best.demands, key=lambda demand: _ratio(demand, used)).jobset_id
         used[payer] = used.get(payer, 0.0) + NOMINAL_SECONDS
 
 

@@ -29,6 +29,8 @@ class BuilderRow(msgspec.Struct, frozen=True):
     mandatory_features: list[str]
     enabled: bool
     public_host_key: str | None
+    ssh_key_file: str | None
+    """On the head; a path, not a secret."""
     health: Health
     """``disabled`` by configuration; ``backing_off`` until ``disabled_until``; ``failing``: it failed last time and
     may be tried again; ``ok``: it worked last time; ``unknown``: it was never used."""
@@ -70,7 +72,7 @@ class WorkerPoolRow(msgspec.Struct, frozen=True):
 
 _BUILDERS = """
 SELECT r.id, r.name, r.ssh_uri, r.systems, r.max_jobs, COALESCE(c.running, 0) AS running, r.speed_factor,
-       r.supported_features, r.mandatory_features, r.enabled, r.public_host_key,
+       r.supported_features, r.mandatory_features, r.enabled, r.public_host_key, r.ssh_key_file,
        CASE WHEN NOT r.enabled THEN 'disabled' WHEN r.disabled_until > now() THEN 'backing_off'
             WHEN r.consecutive_failures > 0 THEN 'failing' WHEN r.last_seen_at IS NOT NULL THEN 'ok'
             ELSE 'unknown' END AS health,
