@@ -109,6 +109,7 @@ async def test_an_output_that_the_store_does_not_have_is_passed_over(world: Worl
     library = await world.build("library")
     await add_derivation(world.database, MISSING + ".drv", {"out": MISSING, "doc": None})
     await add_derivation(world.database, MISSING + "-2.drv", {"out": None})
+    assert await find(world, MISSING) is None
     await record_next(world.database, world.nix)
     assert await recorded(world.database) == {"library"}
     assert await world.database.fetchval("SELECT count(*) FROM derivations WHERE cached_at IS NULL") == 0
@@ -131,17 +132,24 @@ async def test_two_processes_may_record_at_once(world: World) -> None:
     assert await recorded(world.database) == {"app", "library", "data.txt"}
 
 
-async def test_a_nix_that_does_not_work_is_an_error_and_records_nothing(world: World, tmp_path: Path) -> None:
+@pytest.mark.parametrize("says", ["echo Welcome to this machine", "exit 1", "exec <&-; exit 1"])
+async def test_a_nix_that_does_not_answer_is_an_error_and_records_nothing(
+    world: World, tmp_path: Path, says: str
+) -> None:
     await world.build("library")
     (tmp_path / "bin").mkdir()
     broken_nix = tmp_path / "bin" / "nix-store"
-    broken_nix.write_text("#!/bin/sh\necho Welcome to this machine\n")
+    broken_nix.write_text(f"#!/bin/sh\n{says}\n")
     broken_nix.chmod(0o755)
     with pytest.raises(NixError):
         await record_next(world.database, dataclasses.replace(world.nix, bin_dir=tmp_path / "bin"))
-    with pytest.raises(NixError):
-        await record_next(world.database, dataclasses.replace(world.nix, bin_dir=tmp_path / "nowhere"))
     assert await world.database.fetchval("SELECT cached_at FROM derivations") is None
+
+
+async def test_a_nix_that_is_gone_is_an_error_too(world: World, tmp_path: Path) -> None:
+    await world.build("library")
+    with pytest.raises(NixError, match="cannot be started"):
+        await record_next(world.database, dataclasses.replace(world.nix, bin_dir=tmp_path / "nowhere"))
 
 
 async def test_the_loop_records_what_has_been_built(
