@@ -1,6 +1,7 @@
 """Which YAML files a directory or a commit holds. Symbolic links never lead out of it."""
 
 import hashlib
+import os
 import posixpath
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -60,7 +61,7 @@ def read_directory(directory: Path) -> tuple[SourceTree, dict[str, bytes]]:
         raise InvalidInputError(message)
     gathering = _Gathering()
     contents: dict[str, bytes] = {}
-    for path in _walk(root):
+    for path in _walk(root, gathering):
         name = path.relative_to(root).as_posix()
         if path.is_symlink() and not _leads_to_new_file(path, root, gathering, name):
             continue
@@ -77,27 +78,31 @@ def read_directory(directory: Path) -> tuple[SourceTree, dict[str, bytes]]:
     return gathering.tree(), contents
 
 
-def _walk(root: Path) -> Iterator[Path]:
+def _walk(root: Path, gathering: "_Gathering") -> Iterator[Path]:
     """YAML files and all symbolic links below ``root`` that are not hidden; no link is followed."""
     pending = [root]
     while pending:
-        for path in pending.pop().iterdir():
-            if path.name.startswith("."):
-                continue
-            if path.is_symlink():
-                yield path
-            elif path.is_dir():
-                pending.append(path)
-            elif path.name.endswith(_SUFFIXES) and path.is_file():
-                yield path
+        directory = pending.pop()
+        try:
+            entries = [entry for entry in os.scandir(directory) if not entry.name.startswith(".")]
+        except OSError as error:
+            gathering.note(directory.relative_to(root).as_posix(), f"cannot be read: {error.strerror}")
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(Path(entry.path))
+            elif entry.is_symlink() or (
+                entry.name.endswith(_SUFFIXES) and entry.is_file(follow_symlinks=False)
+            ):
+                yield Path(entry.path)
 
 
 def _leads_to_new_file(link: Path, root: Path, gathering: "_Gathering", name: str) -> bool:
     """Whether a link stands for a file of the tree that is not read under a name of its own."""
     try:
         target = link.resolve(strict=True)
-    except OSError:
-        target = None
+    except (OSError, RuntimeError):
+        target = None  # It leads nowhere, or in a circle.
     # An absolute target is refused even if it is inside: it would not be in another clone.
     if link.readlink().is_absolute() or (target is not None and not target.is_relative_to(root)):
         gathering.note(name, _OUTSIDE)
