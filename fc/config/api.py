@@ -27,6 +27,8 @@ from fc.tables.configuration_queries import (
 from fc.tables.delivery_log import log_delivery
 
 _TARGET = "configuration"
+_LARGEST_HOOK = 25 << 20
+"""Bytes; GitHub sends no more."""
 _REVISION = "configuration revision"
 
 
@@ -64,6 +66,7 @@ class RevisionDetail(msgspec.Struct, frozen=True):
 @post(
     "/hooks/configuration/{forge:str}",
     status_code=202,
+    request_max_body_size=_LARGEST_HOOK,
     tags=["hooks"],
     summary="Push hook of the configuration repository",
 )
