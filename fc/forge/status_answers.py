@@ -31,6 +31,8 @@ class Later(msgspec.Struct, frozen=True):
     """Seconds the forge asks to wait; none: it does not say."""
     limited: bool = False
     """It is a rate limit: it holds for everything sent with the same token, and is no failed attempt."""
+    down: bool = False
+    """Nothing else gets through to this host either."""
 
 
 class Refused(msgspec.Struct, frozen=True):
@@ -108,7 +110,9 @@ def _unavailable(code: int, headers: Mapping[str, str], said: str | None, now: f
     # 408 timeout, 409 two writers at once, 425 too early: the next try may find it otherwise.
     if code < 500 and code not in {408, 409, 425}:  # noqa: PLR2004 - server errors begin here
         return None
-    return Later(_sentence(code, said, "the forge has a problem"), after=_retry_after(headers, now))
+    reason = _sentence(code, said, "the forge has a problem")
+    # Behind a 500 may be one repository alone; a gateway speaks for the whole host.
+    return Later(reason, after=_retry_after(headers, now), down=code in {502, 503, 504})
 
 
 _RULES: tuple[Callable[[int, Mapping[str, str], str | None, float], Answer | None], ...] = (

@@ -51,7 +51,9 @@ async def _attempt(task: Task, resolver: _Resolver, poster: Poster) -> Answer:
             return await send_event(task.id, target, content, resolver.resolve, poster)
     except StatusError as error:
         return Refused(str(error))
-    except (SecretMissingError, UnreachableError) as error:
-        # A secret may be put in place, a host come back.
+    except SecretMissingError as error:
+        # It may be put in place without any change of configuration.
         return Later(str(error))
+    except UnreachableError as error:
+        return Later(str(error), down=True)
     return Refused(f"{task.kind} is not sent by this version of FC")

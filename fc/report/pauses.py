@@ -32,7 +32,7 @@ class Pauses:
         elif not isinstance(answer, Later):
             self._failures.pop(host, None)
             self._hosts.pop(host, None)
-        elif self._hosts.get(host, 0.0) <= now:
+        elif answer.down and self._hosts.get(host, 0.0) <= now:
             # Tries that were under way when the pause began do not lengthen it.
             failures = self._failures[host] = self._failures.get(host, 0) + 1
             self._hosts[host] = now + min(_FIRST * 2.0 ** min(failures - 1, 10), _LONGEST)

@@ -3,7 +3,6 @@
 import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -27,7 +26,7 @@ from fc.report.target import FORGE_OF, target_of
 BATCH = 500
 """Flagged builds of one transaction."""
 MAX_ATTEMPTS = 12
-"""With the waits of fc/report/retry.py a target may be away for about four hours before something is given up."""
+"""With the waits of fc/report/retry.py a target may be away for three hours before something is given up."""
 
 _LOCK = 0x4643_0010
 """Advisory lock of who plans. One at a time: what is planned later is newer, on every target and subject."""
@@ -89,20 +88,18 @@ ON CONFLICT (notification_config_id, subject) WHERE status = 'pending'
 DO UPDATE SET payload = EXCLUDED.payload, destination = EXCLUDED.destination, build_id = EXCLUDED.build_id,
               evaluation_id = EXCLUDED.evaluation_id, attempts = 0, last_error = NULL
 """
-_CLEAR = """
-UPDATE {table} t SET notification_pending_since = NULL
+_CLEAR_EVALUATIONS = """
+UPDATE evaluations e SET notification_pending_since = NULL
 FROM unnest($1::uuid[], $2::timestamptz[]) AS read (id, since)
-WHERE t.id = read.id AND t.notification_pending_since = read.since
+WHERE e.id = read.id AND e.notification_pending_since = read.since
+"""
+_CLEAR_BUILDS = """
+UPDATE builds b SET notification_pending_since = NULL
+FROM unnest($1::uuid[], $2::timestamptz[]) AS read (id, since)
+WHERE b.id = read.id AND b.notification_pending_since = read.since
 """
 
 log = structlog.get_logger(__name__)
-
-
-class Flag(msgspec.Struct, frozen=True):
-    """A row that asked to be reported, and when."""
-
-    id: uuid.UUID
-    since: datetime
 
 
 async def plan_batch(database: Database, settings: Settings, batch: int = BATCH) -> int:
@@ -120,8 +117,8 @@ async def plan_batch(database: Database, settings: Settings, batch: int = BATCH)
             return 0
         flagged = {row["id"] for row in evaluations} | {row["evaluation_id"] for row in builds}
         await _queue(connection, settings, flagged, builds)
-        await _clear(connection, "evaluations", [Flag(row["id"], row["since"]) for row in evaluations])
-        await _clear(connection, "builds", [Flag(row["id"], row["since"]) for row in builds])
+        for statement, rows in ((_CLEAR_EVALUATIONS, evaluations), (_CLEAR_BUILDS, builds)):
+            await connection.execute(statement, [row["id"] for row in rows], [row["since"] for row in rows])
         return len(evaluations) + len(builds)
 
 
@@ -195,10 +192,4 @@ def _task(
         message.build_id,
         state.id,
         MAX_ATTEMPTS,
-    )
-
-
-async def _clear(connection: asyncpg.Connection, table: str, flags: Sequence[Flag]) -> None:
-    await connection.execute(
-        _CLEAR.format(table=table), [flag.id for flag in flags], [flag.since for flag in flags]
     )

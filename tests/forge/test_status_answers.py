@@ -112,7 +112,7 @@ def test_a_reset_that_is_missing_falls_back() -> None:
 @pytest.mark.parametrize("code", [408, 409, 425, 500, 502, 503, 504, 599])
 def test_a_forge_in_trouble_is_tried_again(code: int) -> None:
     result = later(code, b"<html>")
-    assert (result.after, result.limited) == (None, False)
+    assert (result.after, result.limited, result.down) == (None, False, code in {502, 503, 504})
 
 
 def test_maintenance_with_a_time_is_waited_for() -> None:

@@ -61,6 +61,7 @@ async def test_a_missing_secret_may_come_and_a_wrong_address_may_not(secrets: Se
     async with Poster() as poster:
         missing = await deliver(task("github_status", forge_target("https://h", "absent")), secrets, poster)
         assert isinstance(missing, Later)
+        assert not missing.down
         assert "FC_SECRET_ABSENT" in missing.reason
         wrong = await deliver(task("github_status", forge_target("ftp://h")), secrets, poster)
         assert isinstance(wrong, Refused)
@@ -68,9 +69,9 @@ async def test_a_missing_secret_may_come_and_a_wrong_address_may_not(secrets: Se
 
 async def test_a_host_that_is_away_may_come_back(secrets: Secrets) -> None:
     async with Poster() as poster:
-        assert isinstance(
-            await deliver(task("github_status", forge_target("http://127.0.0.1:1")), secrets, poster), Later
-        )
+        answer = await deliver(task("github_status", forge_target("http://127.0.0.1:1")), secrets, poster)
+        assert isinstance(answer, Later)
+        assert answer.down
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from fc.report.pauses import Pauses
 
 TARGET = uuid.uuid4()
 LIMITED = Later("rate limit", after=60.0, limited=True)
-DOWN = Later("no answer")
+DOWN = Later("no answer", down=True)
 
 
 def test_a_rate_limit_pauses_the_target_and_not_its_host() -> None:
@@ -44,6 +44,12 @@ def test_a_host_that_does_not_answer_is_paused_ever_longer_and_at_most_a_minute(
         lengths.append(length)
         now += length
     assert lengths == [5, 10, 20, 40, 60, 60]
+
+
+def test_trouble_of_one_target_alone_does_not_pause_its_host() -> None:
+    pauses = Pauses()
+    pauses.note(Later("secret 'x' is not known"), TARGET, "h:443", 100.0)
+    assert pauses.next_end(100.0) is None
 
 
 def test_tries_that_were_under_way_do_not_lengthen_the_pause() -> None:

@@ -16,11 +16,6 @@ from tests.report.rows import COMMIT, TOKEN, Rows
 GITHUB = {"repository": "tools/hello", "token": TOKEN}
 
 
-@pytest.fixture
-def rows(database: Database) -> Rows:
-    return Rows(database)
-
-
 async def plan_all(rows: Rows, settings: Settings) -> int:
     total = 0
     while count := await plan_batch(rows.database, settings):
@@ -342,8 +337,7 @@ async def test_a_flag_set_again_while_planning_is_not_cleared(rows: Rows, settin
     row = await rows.database.fetchrow("SELECT id, notification_pending_since AS since FROM evaluations")
     assert row is not None
     await rows.database.execute("UPDATE evaluations SET status = 'failed' WHERE id = $1", evaluation)
-    async with rows.database.transaction() as connection:
-        await planner._clear(connection, "evaluations", [planner.Flag(row["id"], row["since"])])
+    await rows.database.execute(planner._CLEAR_EVALUATIONS, [row["id"]], [row["since"]])
     assert await flags(rows.database) == 1
 
 

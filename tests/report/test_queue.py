@@ -22,11 +22,6 @@ HOST = "h:443"
 
 
 @pytest.fixture
-def rows(database: Database) -> Rows:
-    return Rows(database)
-
-
-@pytest.fixture
 async def config(rows: Rows) -> uuid.UUID:
     await rows.jobset()
     return await rows.notification("github_status", {})

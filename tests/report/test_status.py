@@ -76,7 +76,7 @@ async def test_limits_troubles_and_wrong_servers_are_told_apart() -> None:
         assert answers[0] == Later(
             "HTTP 403: You have exceeded a secondary rate limit; rate limit", after=60.0, limited=True
         )
-        assert answers[1] == Later("HTTP 502: the forge has a problem")
+        assert answers[1] == Later("HTTP 502: the forge has a problem", down=True)
         assert isinstance(answers[2], Later)
 
 
