@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from fc.base.data_dir import prepare_data_dir
 from fc.base.errors import EnvironmentMissingError
 from fc.base.settings import NixSettings, Settings
 
@@ -37,15 +38,16 @@ class Nix:
         """Find Nix and decide on the head's store.
 
         Raises:
-            EnvironmentMissingError: there is no Nix, or it cannot build here; says what to do.
+            EnvironmentMissingError: there is no Nix, it cannot build here, or the data directory cannot be
+                written; says what to do.
         """
         bin_dir = _find_bin_dir(settings.nix)
-        data_dir = settings.data_dir.absolute()
+        data_dir = prepare_data_dir(settings.data_dir)
         store, root = _choose_store(settings.nix, data_dir)
         home = data_dir / "nix-home"
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(exist_ok=True)
         if root is not None:
-            root.mkdir(parents=True, exist_ok=True)
+            _make_root(root)
             _check_namespaces()
         options = _options(settings.nix, chroot=root is not None)
         version = _ask(bin_dir, "--version").rsplit(" ", 1)[-1]
@@ -111,6 +113,16 @@ def _choose_store(settings: NixSettings, data_dir: Path) -> tuple[str | None, Pa
     return str(root), root
 
 
+def _make_root(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        message = (
+            f"nix.store: {root} cannot be made: {error.strerror or error}; make it, or choose another place"
+        )
+        raise EnvironmentMissingError(message) from None
+
+
 def _options(settings: NixSettings, *, chroot: bool) -> dict[str, str]:
     options = {"experimental-features": "nix-command flakes"}
     if chroot:
@@ -148,7 +160,12 @@ def _machine_system() -> str:
 def _ask(bin_dir: Path, *args: str) -> str:
     try:
         result = subprocess.run(  # noqa: S603 - a fixed command
-            [str(bin_dir / "nix-store"), *args], check=True, capture_output=True, text=True, timeout=30
+            [str(bin_dir / "nix-store"), *args],
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            env={"PATH": f"{bin_dir}:/usr/bin:/bin"},
         )
     except (OSError, subprocess.SubprocessError) as error:
         message = f"{bin_dir}/nix-store does not work: {error}; {_INSTALL}"
