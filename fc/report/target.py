@@ -1,17 +1,13 @@
 """Where a notification goes: a row of notification_configs as a task carries it. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
 from fc.base.settings import ForgesSettings
 from fc.forge.events import Forge
-
-Kind: TypeAlias = Literal[
-    "github_status", "gitea_status", "forgejo_status", "gitlab_status", "webhook", "email"
-]
 
 FORGE_OF: dict[str, Forge] = {
     "github_status": "github",
