@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import asyncpg
 
@@ -31,6 +32,11 @@ _REQUEST_CHECKS = """
 UPDATE jobsets j SET check_requested_at = now(), next_check_at = now()
 FROM unnest($1::text[]) AS wanted(key), projects p
 WHERE p.id = j.project_id AND p.name || '/' || j.name = wanted.key
+"""
+_FINISHED = """
+SELECT p.name || '/' || j.name AS key FROM jobsets j JOIN projects p ON p.id = j.project_id
+JOIN unnest($1::text[]) AS wanted(key) ON p.name || '/' || j.name = wanted.key
+WHERE j.state = 'disabled'
 """
 _TAKEN = re.compile(r"=\((.*)\)", re.DOTALL)
 _EVALUATED = frozenset(
@@ -193,6 +199,8 @@ async def _write(
     if changes[0].action == "delete":
         await connection.execute(rule.remove(), rows)
         return
+    if kind == "jobset":
+        await _leave_finished(connection, changes, rows)
     if rule.unique:
         known = [row for row, change in zip(rows, changes, strict=True) if change.action == "update"]
         await connection.execute(rule.release(), known)
@@ -200,6 +208,23 @@ async def _write(
         await connection.execute(rule.upsert(), rows)
     except asyncpg.UniqueViolationError as error:
         raise ConfigurationError([_taken(changes, resources, error)]) from None
+
+
+async def _leave_finished(
+    connection: asyncpg.Connection, changes: list[Change], rows: list[dict[str, Any]]
+) -> None:
+    """A one_shot jobset that had its evaluation is disabled by it; what does not concern evaluation leaves it so."""
+    unconcerned = [
+        change.key
+        for change in changes
+        if (change.after or {}).get("state") == "one_shot" and not _EVALUATED & set(change.differing())
+    ]
+    finished = (
+        {row["key"] for row in await connection.fetch(_FINISHED, unconcerned)} if unconcerned else set()
+    )
+    for change, row in zip(changes, rows, strict=True):
+        if change.key in finished:
+            row["state"] = "disabled"
 
 
 def _taken(

@@ -198,9 +198,7 @@ class _Composer:
                     return
                 self._take(event)
         except MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            line, column = (mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
-            raise _StopError(line, column, f"not valid YAML: {_sentence(error)}") from None
+            raise _syntax_error(text, error) from None
         except YAMLError as error:
             raise _StopError(1, 1, f"not valid YAML: {error}") from None
 
@@ -335,10 +333,19 @@ class _Composer:
                     node.items.append((inner, content))
 
 
-def _sentence(error: MarkedYAMLError) -> str:
-    problem = error.problem or "it cannot be read"
-    if error.context is None:
-        return str(problem)
-    mark = error.context_mark
-    where = f" that begins at line {mark.line + 1}" if mark is not None and "while" in error.context else ""
-    return f"{error.context}{where}: {problem}"
+def _syntax_error(text: str, error: MarkedYAMLError) -> _StopError:
+    mark = error.problem_mark or error.context_mark
+    line, column = _inside(text, mark.line + 1, mark.column + 1) if mark is not None else (1, 1)
+    message = str(error.problem or "it cannot be read")
+    if error.context is not None:
+        begun = error.context_mark
+        first = _inside(text, begun.line + 1, begun.column + 1)[0] if begun is not None else line
+        where = f" that begins at line {first}" if first != line else ""
+        message = f"{error.context}{where}: {message}"
+    return _StopError(line, column, f"not valid YAML: {message}")
+
+
+def _inside(text: str, line: int, column: int) -> tuple[int, int]:
+    """A place, or the end of what is written if it lies behind that, where an editor would not find it."""
+    written = text.rstrip()
+    return (line, column) if line <= written.count("\n") + 1 else _place(written)

@@ -72,7 +72,7 @@ WRITERS: dict[str, dict[str, Right]] = {
     "config_resources": {"config": ALL},
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},
     "evaluation_errors": {"evaluate": ALL},
-    "webhook_deliveries": {"evaluate": ALL},
+    "webhook_deliveries": {"tables": INSERTS},
     "derivations": {"evaluate": INSERTS, "build": SETTLES_DERIVATIONS, "cache": updates("cached_at")},
     "derivation_inputs": {"evaluate": INSERTS},
     "derivation_outputs": {"evaluate": INSERTS, "build": updates("path", "nar_hash", "nar_size")},

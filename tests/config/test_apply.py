@@ -330,6 +330,16 @@ def test_only_jobsets_that_are_there_are_to_be_checked() -> None:
     assert jobsets_to_check(gone, {}) == []
 
 
+async def test_a_finished_one_shot_stays_finished_until_it_is_asked_for_again(database: Database) -> None:
+    text = project("p", main="x").replace("branch", "state: one_shot, branch")
+    await put(database, text)
+    await database.execute("UPDATE jobsets SET state = 'disabled'")
+    await put(database, text.replace("state:", "keep_nr: 9, state:"))
+    assert await database.fetchval("SELECT state FROM jobsets") == "disabled"
+    await put(database, text.replace("branch: x", "branch: y"))
+    assert await database.fetchval("SELECT state FROM jobsets") == "one_shot"
+
+
 async def test_names_are_data_never_sql(database: Database) -> None:
     text = 'roles: {"x\'); DROP TABLE roles; --": {description: "$1 %s {} \' \\\\"}}'.replace(
         " DROP TABLE ", "DROP/**/TABLE/**/"

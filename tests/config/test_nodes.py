@@ -86,7 +86,8 @@ def test_aliases_and_merge_keys_are_resolved() -> None:
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ("a: [b\n", "f.yaml:2:1: not valid YAML: while parsing a flow sequence that begins at line 1: did not find expected ',' or ']'"),
+        ("a: [b\n\n", "f.yaml:1:6: not valid YAML: while parsing a flow sequence: did not find expected ',' or ']'"),
+        ("a: [\n  b\nc: d\n", "f.yaml:3:2: not valid YAML: while parsing a flow sequence that begins at line 1: did not find expected ',' or ']'"),
         ("a:\n\t- b", "f.yaml:2:1: not valid YAML: while scanning for the next token"),
         ("%YAML 3.0\n---\na: b", "f.yaml:1:1: not valid YAML: found incompatible YAML document"),
         (b"a: b\nc: \xff\n", "f.yaml:2:4: byte 0xff is not UTF-8; save the file as UTF-8"),
@@ -141,7 +142,7 @@ def test_a_file_over_the_limit_is_not_parsed(monkeypatch: pytest.MonkeyPatch) ->
 def test_problems_before_a_syntax_error_are_kept() -> None:
     assert problems("a: 1\na: 2\n---\nb: [\n") == [
         "f.yaml:2:1: duplicate key 'a'; it stands already at line 1, column 1",
-        "f.yaml:5:1: not valid YAML: while parsing a flow node that begins at line 5: did not find expected node content",
+        "f.yaml:4:5: not valid YAML: while parsing a flow node: did not find expected node content",
     ]
 
 

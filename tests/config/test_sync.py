@@ -1,7 +1,5 @@
 """Synchronising: from a push to rows, and what stays when something is wrong."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +8,14 @@ import pytest
 
 from fc.base.database import Database
 from fc.base.errors import InvalidInputError
-from fc.base.looping import Services, run_loop
-from fc.base.nix_cli import Nix
-from fc.base.notify import Listener
 from fc.base.secrets import Secrets
 from fc.base.settings import ConfigurationSettings, Duration, Settings
 from fc.config import sources
-from fc.config.loop import make_loops
 from fc.config.sync import Synchronizer
 from fc.tables.configuration_queries import ConfigSource, config_changes, config_revisions, config_sources
 from tests.config.test_apply import put, state
 from tests.support.configuration import WHOLE, project
 from tests.support.repository import Repository
-from tests.support.waiting import eventually
 
 BROKEN = "projects:\n  p:\n    repository_url: /srv/p\n    jobsts: {}\nusers: {u: {role: root}}\n"
 
@@ -144,7 +137,7 @@ async def test_broken_yaml_changes_nothing_and_every_problem_is_recorded(
         "broken.yaml:4:5",
         "broken.yaml:5:12",
         "broken.yaml:5:19",
-        "syntax.yaml:2:1",
+        "syntax.yaml:1:5",
     ]
     assert shown[0].endswith("project: unknown key 'jobsts'; did you mean 'jobsets'?")
     assert found.error_message == f"{shown[0]} (and 3 more)"
@@ -359,45 +352,3 @@ def test_a_url_that_could_run_a_command_is_refused(settings: Settings, secrets: 
     configured = ConfigurationSettings(url="ext::sh -c id")
     with pytest.raises(InvalidInputError):
         Synchronizer(msgspec.structs.replace(settings, configuration=configured), None, secrets)  # type: ignore[arg-type]  # it is refused before the database is used
-
-
-@pytest.fixture
-def services(settings: Settings, database: Database, secrets: Secrets) -> Callable[[Settings], Services]:
-    def make(changed: Settings) -> Services:
-        nix = Nix.discover(settings)
-        return Services(settings=changed, database=database, secrets=secrets, nix=nix, worker="test:1")
-
-    return make
-
-
-async def test_the_loop_follows_requests_at_once(
-    database: Database,
-    database_url: str,
-    repository: Repository,
-    settings: Settings,
-    services: Callable[[Settings], Services],
-) -> None:
-    repository.commit({"fc.yaml": project("p", main="x")})
-    (loop,) = make_loops(services(following(settings, repository)))
-    listener = Listener(database_url)
-    await listener.start()
-    stop = asyncio.Event()
-    running = asyncio.create_task(run_loop(loop, listener, stop))
-
-    async def jobsets(count: int) -> bool:
-        found: int = await database.fetchval("SELECT count(*) FROM jobsets")
-        return found == count
-
-    await eventually(lambda: jobsets(1), "the first commit is applied")
-    repository.commit({"fc.yaml": project("p", main="x", nightly="y")})
-    await sources.request_sync(database)
-    await eventually(lambda: jobsets(2), "the second commit is applied")
-    stop.set()
-    await running
-    await listener.close()
-
-
-def test_without_a_repository_there_is_no_loop(
-    settings: Settings, services: Callable[[Settings], Services]
-) -> None:
-    assert make_loops(services(settings)) == []
