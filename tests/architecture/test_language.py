@@ -15,7 +15,7 @@ FORBIDDEN = {
         r"pyp[i]\.org|python[h]osted\.org|registry\.npm[j]s|crat[e]s\.io|rubygem[s]\.org|prox[y]\.golang"
     ),
     "a note to do something later": re.compile(r"\b(?:TOD[O]|FIXM[E]|XX[X])\b"),
-    "an unfinished function": re.compile(r"\bNotImplemente[d]Error\b"),
+    "an unfinished function": re.compile(r"\braise\s+NotImplemente[d]Error\b"),
 }
 BINARY = {".png", ".ico", ".woff2", ".gz", ".xz", ".nar"}
 
