@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from fc.base.data_dir import DataDirLock, prepare_data_dir
-from fc.base.database import redact_url
+from fc.base.database import unavailable
 from fc.base.embedded import EmbeddedPostgres
 from fc.base.errors import DatabaseUnavailableError, EnvironmentMissingError
 from fc.base.log import configure_logging
@@ -126,9 +126,7 @@ class _Supervisor:
         try:
             connection = await asyncpg.connect(self._url, timeout=10)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
-            reason = str(error) or type(error).__name__
-            message = f"PostgreSQL at {redact_url(self._url)} cannot be used: {reason}; check database.url"
-            raise DatabaseUnavailableError(message) from error
+            raise unavailable(self._url, error) from None
         try:
             return await schema_version(connection)
         finally:
