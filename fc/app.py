@@ -36,7 +36,8 @@ from fc.web.metrics import Metrics
 from fc.web.rendering import Pages
 from fc.web.routes import ROUTES as WEB
 from fc.web.static_files import StaticFiles
-from fc.web.streams import STOP_SIGNAL, Streams
+from fc.web.stop_signal import STOP_SIGNAL
+from fc.web.streams import Streams
 from fc.web.topics import Topics
 
 _CONNECT_TRIES = 8
@@ -137,7 +138,7 @@ async def _running(settings: Settings, state: State) -> AsyncIterator[None]:
         pages=Pages(static),
         topics=topics,
         streams=streams,
-        logs=LogStreams(settings.data_dir.absolute(), streams, listener, files),
+        logs=LogStreams(settings.data_dir.absolute(), streams, files),
         numbers=Metrics(database, streams),
     )
     _stop_streams_early(streams)

@@ -6,10 +6,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from fc.base.notify import BUILDS_CHANGED, Listener
 from fc.web.file_watch import FileWatch
 from fc.web.log_files import Cursor, file_token, locate, read_on
-from fc.web.streams import COMMENT, HEARTBEAT, Streams, message
+from fc.web.streams import COMMENT, Streams, message
 
 _LONGEST_WAIT = 1.0
 """Seconds between two looks at a file that tells nothing: it may not be there yet, or be on a network."""
@@ -71,7 +70,6 @@ class LogStreams:
 
     data_dir: Path
     streams: Streams
-    listener: Listener
     files: FileWatch
 
     async def follow(self, source: Callable[[], Awaitable[LogSource]], start: str) -> AsyncIterator[bytes]:
@@ -81,34 +79,38 @@ class LogStreams:
         nothing more will come. The identifier of each is the cursor to resume from.
 
         Args:
-            source: asks where the log is now.
+            source: asks where the log is now; asked once a second, however much is written.
             start: the cursor to go on from.
         """
         stopping = self.streams.stopping
+        clock = asyncio.get_running_loop().time
         reader = _Reader(self.data_dir, start)
-        noticed = asyncio.Event()
-        quiet = 0
-        with self.listener.subscribe(noticed, (BUILDS_CHANGED,)), ExitStack() as watches:
+        grown = asyncio.Event()
+        spoken = clock()
+        asked = -_LONGEST_WAIT
+        with ExitStack() as watches:
             watched: Path | None = None
             while not stopping.is_set():
-                noticed.clear()
+                grown.clear()
                 # Asked before the file is read: what was written before the end is read after it.
-                state = await source()
+                if clock() - asked >= _LONGEST_WAIT:
+                    state, asked = await source(), clock()
                 if reader.turn_to(state.log_path):
                     yield message("reset", None)
                 if reader.path != watched and reader.path is not None and reader.path.exists():
                     watches.pop_all().close()
-                    watches.enter_context(self.files.watch(reader.path, noticed))
+                    watches.enter_context(self.files.watch(reader.path, grown))
                     watched = reader.path
                 while (messages := await reader.read(whole=state.final)) and not stopping.is_set():
-                    quiet = 0
                     for one in messages:
                         yield one
+                    spoken = clock()
                     await asyncio.sleep(_SHORTEST_PAUSE)
                 if state.final:
                     yield message("end", None, identifier=reader.position)
                     return
-                quiet += not await self.streams.wait(noticed, _LONGEST_WAIT)
-                if quiet * _LONGEST_WAIT >= HEARTBEAT:
-                    quiet = 0
+                if clock() - spoken >= self.streams.heartbeat:
+                    spoken = clock()
                     yield COMMENT
+                left = asked + _LONGEST_WAIT - clock()
+                await self.streams.wait(grown, max(0.0, min(left, self.streams.heartbeat)))

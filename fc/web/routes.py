@@ -4,12 +4,13 @@ from typing import Any
 
 from fc.web.api_page import api_page
 from fc.web.badge import badge
-from fc.web.build_pages import build_page, log_page, log_stream, step_log_page, step_log_stream
+from fc.web.build_pages import build_page
 from fc.web.builder_page import builders_page
 from fc.web.configuration_pages import configuration_page, revision_page
 from fc.web.evaluation_page import evaluation_page
 from fc.web.event_route import events
 from fc.web.health import health
+from fc.web.log_pages import log_page, log_stream, step_log_page, step_log_stream
 from fc.web.metrics import metrics
 from fc.web.notification_page import notifications_page
 from fc.web.overview_page import overview

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -14,8 +13,6 @@ from fc.web.topics import Topics
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent: proxies close silent connections, and a dead one shows."""
-STOP_SIGNAL = signal.SIGUSR2
-"""Sent to a web worker before it is told to stop: streams end then, for the server waits until they have."""
 _MOST_STREAMS = 1000
 _RETRY_MILLISECONDS = 2000
 
@@ -30,8 +27,9 @@ class TooManyStreamsError(FcError):
 class Streams:
     """Every open stream of this process: counted, bounded, ended together."""
 
-    def __init__(self, most: int = _MOST_STREAMS) -> None:
+    def __init__(self, most: int = _MOST_STREAMS, heartbeat: float = HEARTBEAT) -> None:
         self.open = 0
+        self.heartbeat = heartbeat
         self._most = most
         self.stopping = asyncio.Event()
 
@@ -82,7 +80,7 @@ class Streams:
                 subscription.version = current
                 subscription.changed.set()
             while not self.stopping.is_set():
-                if await self.wait(subscription.changed, HEARTBEAT):
+                if await self.wait(subscription.changed, self.heartbeat):
                     subscription.changed.clear()
                     yield message("change", subscription.version, identifier=subscription.version)
                 elif not self.stopping.is_set():

@@ -15,9 +15,9 @@ _BASE32 = "0123456789abcdfghijklmnpqrsvwxyz"
 _DIGEST = "sha256:1rcq8j8kzpcfvd1n7sdmfr0gkrmq6cv0brq0pjxl2smmk6vcsj7q"
 
 
-def store_path(name: str) -> str:
+def store_path(name: str, seed: str = "") -> str:
     """A store path of this name; the same each time."""
-    digest = hashlib.sha256(name.encode()).digest()
+    digest = hashlib.sha256(f"{seed}{name}".encode()).digest()
     return f"/nix/store/{''.join(_BASE32[byte % 32] for byte in digest)}-{name}"
 
 
@@ -78,7 +78,7 @@ class Story:
 
 async def add_evaluation(story: Story, jobset: str, jobset_id: uuid.UUID, **columns: Any) -> uuid.UUID:
     number = len(story.evaluations.setdefault(jobset, []))
-    subject, author = texts.COMMITS[(number * 3 + len(jobset)) % len(texts.COMMITS)]
+    subject, author = texts.COMMITS[(number * 2 + len(jobset)) % len(texts.COMMITS)]
     began = columns["evaluation_time"]
     row: dict[str, Any] = {
         "jobset_id": jobset_id,
@@ -105,7 +105,7 @@ async def add_build(story: Story, evaluation: uuid.UUID, job: str, status: str, 
     """A build with its derivation, its step and its log."""
     system = facts.get("system", "x86_64-linux")
     name = f"{job.rpartition('.')[0] or job}-{facts.get('version', '2.4.1')}"
-    drv_path = store_path(f"{name}{evaluation.hex[:4] if facts.get('fresh', True) else ''}.drv")
+    drv_path = store_path(f"{name}.drv", f"{evaluation}{job}")
     builder = facts.get("builder", "anvil-1") if status not in {"pending", "dependency_failed"} else None
     started = facts.get("started") if status not in {"pending", "dependency_failed"} else None
     completed = facts.get("completed") if status not in {"pending", "running"} else None
@@ -128,6 +128,15 @@ async def add_build(story: Story, evaluation: uuid.UUID, job: str, status: str, 
         {"description": texts.DESCRIPTIONS.get(job.partition(".")[0], "")}, facts["created"],
     )  # fmt: skip
     story.builds[evaluation, job] = build
+    if status == "pending":
+        await story.database.execute(
+            """INSERT INTO derivation_demands (derivation_id, jobset_id, build_id, wanted_since)
+            SELECT $1, jobset_id, $2, $3 FROM evaluations WHERE id = $4""",
+            derivation,
+            build,
+            facts["created"],
+            evaluation,
+        )
     if started:
         assert log_path is not None
         await story.database.execute(

@@ -76,7 +76,7 @@ DESCRIPTIONS = {
 }
 
 ERRORS = {
-    "failed": "builder for '/nix/store/9qk3f0v2-shards-2.4.1.drv' failed with exit code 1",
+    "failed": "the builder failed with exit code 101: cargo test",
     "dependency_failed": "kestrel.x86_64-linux, which it needs, has failed",
     "timeout": "timed out after 3600 seconds",
 }

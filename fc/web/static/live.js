@@ -103,6 +103,7 @@
     const source = new EventSource(`/events?topic=${encodeURIComponent(topic)}&seen=${encodeURIComponent(version)}`);
     source.addEventListener("open", () => say("live", "Live"));
     source.addEventListener("error", () => say("away", "Reconnecting…"));
+    source.addEventListener("error", () => comeBack(source));
     source.addEventListener("change", (event) => {
       if (JSON.parse(event.data) !== version) refresh();
     });
@@ -113,19 +114,22 @@
 
   const most = 5000; // lines kept on the page; older ones are in the whole log
 
+  const box = document.getElementById("log-lines");
+  const bounded = box && !box.classList.contains("full");
+  if (bounded && !location.hash) box.scrollTop = box.scrollHeight;
+
   const stream = () => {
-    const box = document.getElementById("log-lines");
     if (!box || !box.dataset.stream) return null;
     const toggle = document.getElementById("follow");
-    if (toggle && toggle.parentElement.hidden) {
-      toggle.parentElement.hidden = false;
+    if (toggle && !toggle.dataset.wired) {
+      toggle.dataset.wired = "yes";
+      toggle.parentElement.hidden = !box.childElementCount;
       box.addEventListener("scroll", () => {
         toggle.checked = box.scrollHeight - box.scrollTop - box.clientHeight < 40;
       }, { passive: true });
       toggle.addEventListener("change", () => {
         if (toggle.checked) box.scrollTop = box.scrollHeight;
       });
-      box.scrollTop = box.scrollHeight;
     }
     const source = new EventSource(`${box.dataset.stream}${encodeURIComponent(box.dataset.cursor)}`);
     source.addEventListener("lines", (event) => {
@@ -149,15 +153,30 @@
       box.dataset.cursor = event.lastEventId;
       const empty = document.getElementById("log-empty");
       if (empty) empty.remove();
+      if (toggle) toggle.parentElement.hidden = false;
       if (stay) box.scrollTop = box.scrollHeight;
     });
+    source.addEventListener("error", () => comeBack(source));
     source.addEventListener("reset", () => box.replaceChildren());
     source.addEventListener("end", () => {
       source.close();
       delete box.dataset.stream;
+      const empty = document.getElementById("log-empty");
+      if (empty) empty.textContent = "There was no output.";
       refresh();
     });
     return source;
+  };
+
+  // A lost stream comes back by itself; one that was refused does not.
+  let returning = 0;
+  const comeBack = (source) => {
+    if (source.readyState !== EventSource.CLOSED || returning) return;
+    returning = setTimeout(() => {
+      returning = 0;
+      disconnect();
+      if (!document.hidden) connect();
+    }, 5000);
   };
 
   // A hidden page holds no connection: browsers allow only few to one host.
