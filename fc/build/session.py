@@ -192,8 +192,11 @@ class Session:
 
     def _fail(self, detail: str) -> NoReturn:
         """Give up, with the last that the process said."""
-        said = strip_ansi(self._tail.decode("utf-8", "replace")).strip()
-        last = said.splitlines()[-3:]
+        lines = strip_ansi(self._tail.decode("utf-8", "replace")).strip().splitlines()
+        if self._patience is None:
+            # While it builds, the last words are mostly the build's own.
+            lines = [line for line in lines if line.startswith("error:")]
+        last = lines[-3:]
         raise BuilderError(self.name, f"{detail}: {' / '.join(last)}" if last else detail)
 
     async def _read_log(self, channel: Channel) -> None:

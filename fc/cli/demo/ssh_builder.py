@@ -5,6 +5,7 @@ import contextlib
 import os
 import shlex
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -17,6 +18,7 @@ from fc.base.settings import NixSettings, Settings
 
 _SERVED = ("--serve", "--write")
 _GRACE_SECONDS = 3.0
+_PIECE = 1 << 16
 
 
 class SshBuilder:
@@ -28,19 +30,27 @@ class SshBuilder:
         directory: where it keeps its store and its client's key.
         nix: the head's Nix, whose programs and options it shares.
         host_key: its host key; none: a new one.
+        features: system features its own Nix is configured with; Nix refuses what requires others.
     """
 
-    def __init__(self, directory: Path, nix: Nix, host_key: asyncssh.SSHKey | None = None) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        nix: Nix,
+        host_key: asyncssh.SSHKey | None = None,
+        features: Iterable[str] = ("workshop",),
+    ) -> None:
         self.directory = directory.absolute()
         self.client_key_file = self.directory / "client-key"
         """Private key that its user is let in with."""
+        options = nix.options | {"system-features": " ".join(features)}
         self.nix = Nix.discover(
             Settings(
                 data_dir=self.directory,
                 nix=NixSettings(
                     bin_dir=nix.bin_dir,
                     store=str(self.directory / "store"),
-                    options=nix.options,
+                    options=options,
                     system=nix.system,
                 ),
             )
@@ -76,6 +86,7 @@ class SshBuilder:
         self.client_key_file.parent.mkdir(parents=True, exist_ok=True)
         self._client_key.write_private_key(self.client_key_file)
         self.client_key_file.chmod(0o600)
+        await self._make_store()
         allowed = self._client_key.export_public_key().decode("ascii")
         self._server = await asyncssh.listen(
             "127.0.0.1",
@@ -104,6 +115,13 @@ class SshBuilder:
         for process in list(self._running):
             await _end(process)
 
+    async def _make_store(self) -> None:
+        """Make the store before the first session: processes of Nix that all find none stand in each other's way."""
+        process = await asyncio.create_subprocess_exec(
+            *self.nix.command("nix-store", "--init"), env=self.nix.environment()
+        )
+        await process.wait()
+
     def drop_connections(self) -> None:
         """Lose every connection at once, as when the network goes."""
         for connection in list(self._connections):
@@ -130,18 +148,34 @@ class SshBuilder:
         )
         self._running.add(server)
         try:
-            # Asynchronous pipes on both sides: neither is read faster than the other takes it.
-            pipes: dict[str, Any] = {"stdin": server.stdin, "stdout": server.stdout, "stderr": server.stderr}
-            await process.redirect(**pipes)
-            ended = asyncio.create_task(server.wait())
-            gone = asyncio.create_task(process.channel.wait_closed())
-            await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
-            gone.cancel()
-            if ended.done():
-                process.exit(max(0, ended.result()))
+            await self.relay(process, server)
         finally:
             await _end(server)
             self._running.discard(server)
+
+    async def relay(
+        self, process: "asyncssh.SSHServerProcess[bytes]", server: asyncio.subprocess.Process
+    ) -> None:
+        """Carry bytes both ways, none faster than the other side takes them, until one side ends."""
+        assert server.stdin is not None
+        assert server.stdout is not None
+        assert server.stderr is not None
+        said = [
+            asyncio.create_task(_carry(server.stdout, process.stdout)),
+            asyncio.create_task(_carry(server.stderr, process.stderr)),
+        ]
+        given = asyncio.create_task(_carry(process.stdin, server.stdin))
+        gone = asyncio.create_task(process.channel.wait_closed())
+        ended = asyncio.create_task(_ended(server, said))
+        try:
+            await asyncio.wait({ended, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if ended.done():
+                process.exit(max(0, ended.result()))
+        finally:
+            tasks = (*said, given, gone, ended)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Server(asyncssh.SSHServer):
@@ -160,6 +194,22 @@ class _Server(asyncssh.SSHServer):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._connection is not None:
             self._connections.discard(self._connection)
+
+
+async def _carry(source: Any, target: Any) -> None:
+    """Copy a stream to its end. Of a session that is gone nothing more can be said, or told."""
+    with contextlib.suppress(OSError, asyncssh.Error, asyncssh.SignalReceived):
+        while data := await source.read(_PIECE):
+            target.write(data)
+            await target.drain()
+        if isinstance(target, asyncio.StreamWriter):
+            target.close()
+
+
+async def _ended(server: asyncio.subprocess.Process, said: list["asyncio.Task[None]"]) -> int:
+    """The exit status, once all that was printed is carried."""
+    await asyncio.wait(said)
+    return await server.wait()
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
