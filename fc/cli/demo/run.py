@@ -163,7 +163,7 @@ async def _problems(stage: Stage, service: Service, builds: list[Build]) -> list
         for key, wanted in BUILT_ON.items()
         if found[key].builder != wanted
     ]
-    errors = await service.evaluation_errors()
+    errors = await service.evaluation_errors(builds)
     if errors != EVALUATION_ERRORS:
         problems.append(f"jobs that cannot be evaluated: {sorted(errors)}, not {sorted(EVALUATION_ERRORS)}")
     reported = {

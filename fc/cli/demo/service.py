@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ class Build(msgspec.Struct, frozen=True):
     project: str
     jobset: str
     job: str
+    evaluation_id: str
     status: str
     builder: str | None
     seconds: float | None
@@ -85,21 +87,16 @@ class Service:
 
     async def builds(self) -> list[Build]:
         """Every build, oldest first; empty while the service does not answer."""
-        return [_build(row) for row in reversed(await self._items("/api/v1/builds?limit=200"))]
+        page = await self._get("/api/v1/builds?limit=200")
+        return [msgspec.convert(row, Build, strict=False) for row in reversed(page.get("builds", []))]
 
-    async def evaluation_errors(self) -> set[str]:
-        """``project/jobset/job`` of every job that could not be evaluated."""
+    async def evaluation_errors(self, builds: Iterable[Build]) -> set[str]:
+        """``project/jobset/job`` of every job that could not be evaluated beside ``builds``."""
         found = set()
-        for row in await self._items("/api/v1/evaluations"):
-            whole = await self._get(f"/api/v1/evaluations/{row['id']}")
-            found |= {
-                f"{row['project']}/{row['jobset']}/{error['job_name']}" for error in whole.get("errors", [])
-            }
-        return found
-
-    async def configuration(self) -> dict[str, Any]:
-        """State of the configuration repository."""
-        found: dict[str, Any] = await self._get("/api/v1/configuration")
+        for evaluation in {build.evaluation_id for build in builds}:
+            answer = await self._get(f"/api/v1/evaluations/{evaluation}")
+            of = answer["detail"]["evaluation"]
+            found |= {f"{of['project']}/{of['jobset']}/{error['job_name']}" for error in answer["errors"]}
         return found
 
     async def _healthy(self) -> bool:
@@ -108,21 +105,13 @@ class Service:
         except httpx.HTTPError:
             return False
 
-    async def _get(self, path: str) -> Any:
+    async def _get(self, path: str) -> dict[str, Any]:
         try:
             answer = await self._client.get(path)
         except httpx.HTTPError:
             return {}
-        return answer.json() if answer.is_success else {}
-
-    async def _items(self, path: str) -> list[dict[str, Any]]:
-        answer = await self._get(path)
-        items: list[dict[str, Any]] = answer.get("items", []) if isinstance(answer, dict) else answer
-        return items
-
-
-def _build(row: dict[str, Any]) -> Build:
-    return msgspec.convert(row, Build, strict=False)
+        found: dict[str, Any] = answer.json() if answer.is_success else {}
+        return found
 
 
 def free_port(preferred: int) -> int:
