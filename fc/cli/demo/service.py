@@ -96,7 +96,7 @@ class Service:
         for evaluation in {build.evaluation_id for build in builds}:
             answer = await self._get(f"/api/v1/evaluations/{evaluation}")
             of = answer["detail"]["evaluation"]
-            found |= {f"{of['project']}/{of['jobset']}/{error['job_name']}" for error in answer["errors"]}
+            found |= {f"{of['project']}/{of['jobset']}/{error['job']}" for error in answer["errors"]}
         return found
 
     async def _healthy(self) -> bool:
