@@ -22,7 +22,9 @@ class SqlMigration:
 
     async def manager(self) -> MigrationManager:
         """What Piccolo calls as ``forwards()`` of a migration module."""
-        manager = MigrationManager(migration_id=self.migration_id, app_name="fc", description=self.description)
+        manager = MigrationManager(
+            migration_id=self.migration_id, app_name="fc", description=self.description
+        )
 
         async def run_forwards() -> None:
             await _run(self.forwards)

@@ -13,7 +13,7 @@ import asyncpg
 
 from fc.base.embedded import EmbeddedPostgres
 from fc.cli.demo.expectations import SECOND_PUSH
-from tests.support.service import children, clean_environment, until
+from tests.support.service import children, clean_environment, until, until_gone
 
 _STEPS = """
 SELECT s.drv_path, count(*) FILTER (WHERE s.status = 'succeeded') AS succeeded
@@ -72,7 +72,8 @@ def test_a_killed_background_process_changes_nothing_in_the_end(tmp_path: Path) 
         if worker is not None and demo.poll() is None:
             os.kill(worker, signal.SIGKILL)
             killed += 1
-            until(lambda worker=worker: _worker(demo.pid) not in {None, worker}, "it is started again")
+            until_gone(worker, "the killed process")
+            until(lambda: _worker(demo.pid) is not None, "it is started again")
     output, _ = demo.communicate(timeout=300)
     assert killed == 2
     assert demo.returncode == 0, output + (directory / "fc.log").read_text(errors="replace")[-5000:]

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 
 from fc.base.embedded import EmbeddedPostgres
-from tests.support.service import RunningService, children, clean_environment, until
+from tests.support.service import RunningService, children, clean_environment, until, until_gone
 
 
 def _serve(settings_file: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -34,7 +34,7 @@ def test_it_serves_until_it_is_told_to_stop_and_leaves_no_process(tmp_path: Path
         below = children(service.process.pid)
         assert service.stop() == 0
         for pid in below:
-            until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{below[pid]} is gone")
+            until_gone(pid, below[pid])
     assert "Traceback" not in service.log()
 
 
@@ -71,7 +71,7 @@ def test_killing_the_supervisor_ends_its_children_and_the_next_start_works(tmp_p
     service.process.kill()
     service.process.wait()
     for pid, line in below.items():
-        until(lambda pid=pid: not Path(f"/proc/{pid}").exists(), f"{line} is gone")
+        until_gone(pid, line)
     with service:
         assert service.status("/health") == 200
         assert service.stop() == 0

@@ -25,6 +25,11 @@ def until(condition: Callable[[], bool], what: str, deadline: float = _DEADLINE)
         time.sleep(0.05)
 
 
+def until_gone(pid: int, what: str) -> None:
+    """Wait until the process ``pid`` has ended."""
+    until(lambda: not Path(f"/proc/{pid}").exists(), f"{what} is gone")
+
+
 def clean_environment(**extra: str) -> dict[str, str]:
     """This process's environment without FC's own variables."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("FC_")}
