@@ -84,6 +84,14 @@ Repository = Annotated[
         extra={"expected": "owner/name, as the forge writes it"},
     ),
 ]
+GitlabProject = Annotated[
+    str,
+    Meta(
+        pattern=r"^(?:[0-9]+|[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+)$",
+        max_length=255,
+        extra={"expected": "the full path of the project, such as group/name, or its number in quotes"},
+    ),
+]
 System = Annotated[
     str,
     Meta(

@@ -11,6 +11,7 @@ from fc.config.field_types import (
     INT4,
     Email,
     Feature,
+    GitlabProject,
     GitUrl,
     HostKey,
     InputName,
@@ -174,6 +175,10 @@ class ForgejoStatus(_StatusNotification, tag_field="type", tag="forgejo_status")
 
 class GitlabStatus(_StatusNotification, tag_field="type", tag="gitlab_status"):
     """Commit statuses on a GitLab."""
+
+    repository: Annotated[
+        GitlabProject, Meta(description="The project whose commits get the status: its path or number.")
+    ]
 
 
 class WebhookNotification(_Shape, tag_field="type", tag="webhook"):

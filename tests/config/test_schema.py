@@ -110,3 +110,17 @@ def test_every_field_and_every_shape_is_described() -> None:
         assert shape["description"], name
         for field, schema in shape["properties"].items():
             assert schema.get("description") or field == "type", f"{name}.{field}"
+
+
+def test_the_guide_explains_every_field() -> None:
+    guide = (EXAMPLES.parent / "docs" / "guide" / "configuration.md").read_text(encoding="utf-8")
+    fields = {name for shape in json_schema()["$defs"].values() for name in shape["properties"]}
+    assert {name for name in fields if f"`{name}`" not in guide and f"### {name}" not in guide} == set()
+
+
+def test_the_examples_of_the_guide_are_valid() -> None:
+    guide = (EXAMPLES.parent / "docs" / "guide" / "configuration.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(# yaml-language-server.*?)```", guide, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        assert shown(compiled(block).problems) == []
