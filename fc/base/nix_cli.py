@@ -51,7 +51,7 @@ class Nix:
             _check_namespaces()
         options = _options(settings.nix, chroot=root is not None)
         version = _ask(bin_dir, "--version").rsplit(" ", 1)[-1]
-        system = settings.nix.system or _machine_system()
+        system = settings.nix.system or machine_system()
         return cls(
             bin_dir=bin_dir,
             version=version,
@@ -152,7 +152,8 @@ def _check_namespaces() -> None:
         raise EnvironmentMissingError(message)
 
 
-def _machine_system() -> str:
+def machine_system() -> str:
+    """What Nix calls this machine, such as ``x86_64-linux``."""
     machine = os.uname()
     return f"{machine.machine}-{machine.sysname.lower()}"
 

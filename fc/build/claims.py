@@ -7,10 +7,11 @@ import asyncpg
 import msgspec
 
 from fc.base.database import Database
-from fc.build.graph import drop_demands, lock_graph, oldest_build
+from fc.build.graph import drop_demands, oldest_build
 from fc.build.logs import log_path_of
 from fc.build.schedule import Slots
 from fc.build.worker_identity import is_dead
+from fc.tables.graph_lock import lock_graph
 
 LEASE_SECONDS = 15.0
 """How long a claim stands without its heartbeat."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import re
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 
 from typing_extensions import override
@@ -59,17 +59,18 @@ class Fleet:
         self._data_dir = data_dir
         self._handles: dict[uuid.UUID, Handle] = {}
 
-    async def follow(self, rows: Iterable[BuilderRow]) -> None:
-        """Make the handles those of ``rows``."""
+    async def follow(self, rows: Iterable[BuilderRow], key_files: Mapping[uuid.UUID, str]) -> None:
+        """Make the handles those of ``rows``; ``key_files`` are the private keys that they name."""
         wanted = {row.id: row for row in rows}
         for key, handle in list(self._handles.items()):
             row = wanted.get(key)
-            if row is None or _declared(row) != handle.declared:
+            if row is None or _declared(row, key_files) != handle.declared:
                 del self._handles[key]
                 await handle.retire()
         for key, row in wanted.items():
             if key not in self._handles:
-                self._handles[key] = Handle(self._carrier(row), _declared(row))
+                carrier = self._carrier(row, key_files.get(key))
+                self._handles[key] = Handle(carrier, _declared(row, key_files))
 
     def handle(self, builder_id: uuid.UUID) -> Handle:
         """The handle of a builder that was followed."""
@@ -80,12 +81,12 @@ class Fleet:
         handles, self._handles = self._handles, {}
         await asyncio.gather(*(handle.carrier.close() for handle in handles.values()))
 
-    def _carrier(self, row: BuilderRow) -> Carrier:
+    def _carrier(self, row: BuilderRow, own_key: str | None) -> Carrier:
         try:
             target = parse_ssh_uri(row.ssh_uri)
         except InvalidInputError as error:
             return _NoCarrier(row.name, str(error))
-        key_file = Path(row.ssh_key_file).expanduser() if row.ssh_key_file else self._settings.ssh_key
+        key_file = Path(own_key).expanduser() if own_key else self._settings.ssh_key
         trust_file = None
         if self._settings.trust_on_first_use:
             # By address and not by name alone: another machine under the same name is another machine.
@@ -117,5 +118,5 @@ class _NoCarrier(Carrier):
         """Nothing was opened."""
 
 
-def _declared(row: BuilderRow) -> tuple[str | None, ...]:
-    return row.name, row.ssh_uri, row.public_host_key, row.ssh_key_file
+def _declared(row: BuilderRow, key_files: Mapping[uuid.UUID, str]) -> tuple[str | None, ...]:
+    return row.name, row.ssh_uri, row.public_host_key, key_files.get(row.id)

@@ -1,11 +1,9 @@
-"""The build graph in the database: one writer at a time, counts made from what is, ends that reach dependents."""
+"""The build graph in the database: counts made from what is, ends that reach dependents. Under the graph's lock."""
 
 import uuid
 from collections.abc import Sequence
 
 import asyncpg
-
-from fc.tables.graph_lock import GRAPH_LOCK
 
 SATISFIED = ("built", "failed_with_output")
 """Derivations whose outputs are there: those that wait for them need wait no longer."""
@@ -53,17 +51,8 @@ ORDER BY b.created_at, b.id LIMIT 1
 """
 
 
-async def lock_graph(connection: asyncpg.Connection) -> None:
-    """Become the one transaction that changes what depends on what.
-
-    Ends meet in the graph from all sides at once; a lock for each row would have to be taken in one order by
-    everybody, and a count could still be made from a state that is about to change.
-    """
-    await connection.execute("SELECT pg_advisory_xact_lock($1)", GRAPH_LOCK)
-
-
 async def recount(connection: asyncpg.Connection, derivations: Sequence[uuid.UUID]) -> None:
-    """Make ``missing_inputs`` of those that wait true, and those without any ready. Needs the graph's lock."""
+    """Make ``missing_inputs`` of those that wait true, and those without any ready."""
     if derivations:
         await connection.execute(_RECOUNT, derivations, SATISFIED)
 

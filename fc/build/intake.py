@@ -9,10 +9,11 @@ import asyncpg
 import msgspec
 
 from fc.base.database import Database
-from fc.build.graph import drop_demands, end_builds, fail_dependents, lock_graph, recount, recount_dependents
+from fc.build.graph import drop_demands, end_builds, fail_dependents, recount, recount_dependents
 from fc.build.needs import RUNNING, WAITING, Needs, Node, decide, first_reaching, look_below
 from fc.build.remote import Workplace, look_into
 from fc.build.settle import settle
+from fc.tables.graph_lock import lock_graph
 
 BATCH = 2000
 """Builds taken in at once."""

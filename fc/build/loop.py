@@ -23,7 +23,7 @@ from fc.build.store import LocalStore
 from fc.build.transport import LocalCarrier
 from fc.build.worker import Pauses, Work, work_on
 from fc.build.worker_identity import this_worker
-from fc.tables.builder_queries import LOCAL, BuilderRow, list_builders
+from fc.tables.builder_queries import LOCAL, BuilderRow, builder_key_files, list_builders
 
 _GRACE_SECONDS = 4.0
 """How long running builds may go on when the process stops; what is not done then is handed back."""
@@ -116,7 +116,7 @@ class BuildLoop(Loop):
 
     async def _fill_slots(self) -> None:
         rows = await list_builders(self._database)
-        await self._fleet.follow(rows)
+        await self._fleet.follow(rows, await builder_key_files(self._database))
         builders = self._slots(rows)
         # The database's clock: all its processes must agree on who is backing off.
         now: datetime = await self._database.fetchval("SELECT now()")

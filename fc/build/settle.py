@@ -8,9 +8,10 @@ import msgspec
 
 from fc.base.database import Database
 from fc.build.claims import end_steps
-from fc.build.graph import drop_demands, end_builds, fail_dependents, lock_graph, recount_dependents
+from fc.build.graph import drop_demands, end_builds, fail_dependents, recount_dependents
 from fc.nix.build_result import BuildResult, BuildStatus
 from fc.nix.products import Metric
+from fc.tables.graph_lock import lock_graph
 
 _BY_NAME = {
     BuildStatus.CACHED_FAILURE: "cached_failure",
@@ -30,8 +31,9 @@ _IN_WORDS = {
 }
 
 _END_DERIVATION = """
-UPDATE derivations SET status = $2, error_message = $3, completed_at = now(), claim_token = NULL, lease_until = NULL,
-       worker = NULL, missing_inputs = CASE WHEN $4 THEN 0 ELSE missing_inputs END
+UPDATE derivations SET status = $2, error_message = $3, claim_token = NULL, lease_until = NULL, worker = NULL,
+       completed_at = CASE WHEN status = $2 THEN COALESCE(completed_at, now()) ELSE now() END,
+       missing_inputs = CASE WHEN $4 THEN 0 ELSE missing_inputs END
 WHERE id = $1 AND ($5::uuid IS NULL AND status <> 'running' OR status = 'running' AND claim_token = $5)
 RETURNING drv_path, name
 """

@@ -29,8 +29,6 @@ class BuilderRow(msgspec.Struct, frozen=True):
     mandatory_features: list[str]
     enabled: bool
     public_host_key: str | None
-    ssh_key_file: str | None
-    """On the head; a path, not a secret."""
     health: Health
     """``disabled`` by configuration; ``backing_off`` until ``disabled_until``; ``failing``: it failed last time and
     may be tried again; ``ok``: it worked last time; ``unknown``: it was never used."""
@@ -72,7 +70,7 @@ class WorkerPoolRow(msgspec.Struct, frozen=True):
 
 _BUILDERS = """
 SELECT r.id, r.name, r.ssh_uri, r.systems, r.max_jobs, COALESCE(c.running, 0) AS running, r.speed_factor,
-       r.supported_features, r.mandatory_features, r.enabled, r.public_host_key, r.ssh_key_file,
+       r.supported_features, r.mandatory_features, r.enabled, r.public_host_key,
        CASE WHEN NOT r.enabled THEN 'disabled' WHEN r.disabled_until > now() THEN 'backing_off'
             WHEN r.consecutive_failures > 0 THEN 'failing' WHEN r.last_seen_at IS NOT NULL THEN 'ok'
             ELSE 'unknown' END AS health,
@@ -106,6 +104,12 @@ async def builder_row(database: Database, name: str) -> BuilderRow | None:
     """One remote builder, or none."""
     record = await database.fetchrow(f"{_BUILDERS} WHERE r.name = $1", name)
     return None if record is None else BuilderRow(**record)
+
+
+async def builder_key_files(database: Database) -> dict[uuid.UUID, str]:
+    """Private key files on the head of those builders that name one. Not for pages."""
+    rows = await database.fetch("SELECT id, ssh_key_file FROM remote_builders WHERE ssh_key_file IS NOT NULL")
+    return {row["id"]: row["ssh_key_file"] for row in rows}
 
 
 async def running_derivations(database: Database, limit: int = 500) -> list[RunningDerivation]:
