@@ -10,7 +10,7 @@ from typing import Any
 
 import asyncpg
 
-from fc.base.database import Database
+from fc.base.database import Database, affected
 from fc.base.notify import CONFIG_CHANGED
 from fc.base.problems import Problem
 from fc.config.compile import Resource, ResourceId
@@ -205,9 +205,14 @@ async def _write(
         known = [row for row, change in zip(rows, changes, strict=True) if change.action == "update"]
         await connection.execute(rule.release(), known)
     try:
-        await connection.execute(rule.upsert(), rows)
+        written = affected(await connection.execute(rule.upsert(), rows))
     except asyncpg.UniqueViolationError as error:
         raise ConfigurationError([_taken(changes, resources, error)]) from None
+    if written < len(rows):
+        missing = (
+            "or another one of its kind refers to a row that is missing from the database though git owns it"
+        )
+        raise ConfigurationError([_problem(resources[changes[0].id], missing)])
 
 
 async def _leave_finished(

@@ -76,11 +76,13 @@ Email = Annotated[
         extra={"expected": "an address such as ops@example.org"},
     ),
 ]
+_REPOSITORY_LENGTH = 200
+"""Together with the type it must fit into a notification's name."""
 Repository = Annotated[
     str,
     Meta(
         pattern=r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+$",
-        max_length=255,
+        max_length=_REPOSITORY_LENGTH,
         extra={"expected": "owner/name, as the forge writes it"},
     ),
 ]
@@ -88,7 +90,7 @@ GitlabProject = Annotated[
     str,
     Meta(
         pattern=r"^(?:[0-9]+|[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)+)$",
-        max_length=255,
+        max_length=_REPOSITORY_LENGTH,
         extra={"expected": "the full path of the project, such as group/name, or its number in quotes"},
     ),
 ]

@@ -16,8 +16,8 @@ from fc.base.settings import ConfigurationSettings
 SOURCE = "default"
 """Name of the source that the settings describe; directories applied by hand belong to it too."""
 
-LEASE_SECONDS = 60.0
-"""How long a synchronisation that says nothing is believed to be alive."""
+LEASE_SECONDS = 15.0
+"""How long a synchronisation that says nothing is believed to be alive; also how long one that was killed is in the way."""
 
 _REGISTER = """
 INSERT INTO config_sources (name, url, branch, path) VALUES ($1, $2, $3, $4)

@@ -102,7 +102,7 @@ class Synchronizer:
 
     @property
     def _poll(self) -> float:
-        return float(self._configured.poll_interval)
+        return max(1.0, self._configured.poll_interval)
 
     async def _compile(self, commit: str) -> Compiled:
         """The configuration at ``commit``, with the secrets as they are now."""

@@ -280,6 +280,15 @@ async def test_a_row_that_somebody_deleted_comes_back_with_its_next_change(datab
     assert await database.fetchval("SELECT description FROM roles") == "y"
 
 
+async def test_a_row_that_others_need_is_missed_not_silently_skipped(database: Database) -> None:
+    await put(database, project("p", main="x"))
+    await database.execute("DELETE FROM projects")
+    with pytest.raises(
+        ConfigurationError, match=r"fc\.yaml:6:7: jobset 'p/next' or another one of its kind refers to a row"
+    ):
+        await put(database, project("p", main="x", next="y"))
+
+
 async def test_a_declaration_that_only_moved_is_found_at_its_new_place(database: Database) -> None:
     await put(database, "roles: {r: {description: x}, s: {description: y}}")
     moved = sealed({"roles.yaml": "\n\nroles: {r: {description: x}, s: {description: y}}"}).resources
