@@ -23,7 +23,7 @@ from fc.config.diff import Plan
 from fc.config.errors import ConfigurationError
 from fc.config.inventory import Origin
 from fc.config.load import Loader
-from fc.config.render import plan_json, plan_text, summary_line
+from fc.config.render import applied_line, plan_json, plan_text
 from fc.config.schema import SCHEMA_FILE, schema_text, shipped_schema
 from fc.config.sealing import seal
 from fc.config.sources import SOURCE
@@ -115,7 +115,7 @@ async def _apply(directory: Path, settings: Settings, *, yes: bool, remove_every
             started=started,
         )
     if applied.revision is not None:
-        click.echo(f"applied: {summary_line(applied.plan)}, revision {applied.revision}")
+        click.echo(f"applied: {applied_line(applied.plan)}, revision {applied.revision}")
     return 0
 
 

@@ -62,6 +62,12 @@ def summary_line(plan: Plan) -> str:
     return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove (plan {plan.digest[:12]})"
 
 
+def applied_line(plan: Plan) -> str:
+    """What was done, in one line."""
+    counted = plan.summary
+    return f"{counted['create']} created, {counted['update']} updated, {counted['delete']} removed"
+
+
 def effect(change: Change) -> str:
     """What a change does to the row, in a word or two."""
     if change.action == "delete":

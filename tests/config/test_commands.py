@@ -117,7 +117,7 @@ def test_apply_shows_the_plan_and_does_it(run: Run, directory: Path) -> None:
     result = run("apply", directory, "--yes")
     assert result.exit_code == 0
     assert "+ project p" in result.stdout
-    assert "applied: 2 to create, 0 to update, 0 to remove" in result.stdout
+    assert "applied: 2 created, 0 updated, 0 removed, revision " in result.stdout
     assert run("apply", directory).stdout == "nothing to change\n"
 
 
