@@ -85,12 +85,15 @@ def first_reaching(
     """For each of ``wanted`` the first of ``roots`` that needs it, through other wanted ones."""
     found: dict[uuid.UUID, uuid.UUID] = {}
     for root in roots:
-        todo = [root] if root in wanted and root not in found else []
+        if root not in wanted or root in found:
+            continue
+        found[root] = root
+        todo = [root]
         while todo:
-            key = todo.pop()
-            if key not in found:
-                found[key] = root
-                todo += [one for one in nodes[key].inputs if one in wanted and one not in found]
+            for one in nodes[todo.pop()].inputs:
+                if one in wanted and one not in found:
+                    found[one] = root
+                    todo.append(one)
     return found
 
 
