@@ -148,6 +148,9 @@ async def record_graph(
         async with database.transaction() as connection:
             await lock_graph(connection)
             await _insert(connection, chunk, lengths, limits)
+    if len(new) > CHUNK:
+        # The planner must not take the tables for small ones until autovacuum comes by.
+        await database.execute("ANALYZE derivations, derivation_inputs, derivation_outputs")
     longer = {one.id: lengths[path] for path, one in known.items() if lengths.get(path, 0) > one.path_length}
     old = [path for path in limits if path not in graph.new]
     async with database.transaction() as connection:
