@@ -4,7 +4,8 @@ import uuid
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Request, get, post
+import structlog
+from litestar import Request, Response, get, post
 from litestar.params import Parameter
 
 from fc.access.audit import record_event
@@ -12,7 +13,7 @@ from fc.access.guards import principal, requires
 from fc.base.database import Database
 from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, WebhookError
 from fc.base.secrets import Secrets
-from fc.evaluate.requests import find_hook, request_checks, request_evaluation
+from fc.evaluate.requests import Hook, find_hook, followers, request_checks, request_evaluation
 from fc.forge.events import Event, Forge, Ping, PullRequest, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
 from fc.tables.delivery_log import log_delivery
@@ -30,6 +31,8 @@ _LARGEST_HOOK = 25 << 20
 """GitHub sends at most 25 MB."""
 _JOBSET = "jobset"
 _EVALUATION = "evaluation"
+
+log = structlog.get_logger(__name__)
 
 
 class ProjectHookAnswer(msgspec.Struct, frozen=True):
@@ -74,45 +77,52 @@ class CheckAnswer(msgspec.Struct, frozen=True):
 )
 async def project_hook(
     request: Request[Any, Any, Any], project: str, forge: Forge, database: Database, secrets: Secrets
-) -> ProjectHookAnswer:
+) -> Response[ProjectHookAnswer]:
     """Check at once the jobsets that follow the pushed branch. Anything without a valid signature is refused."""
     body = await request.body()
     target = f"project/{project}"
     delivery = delivery_id(forge, request.headers, body)
+    hook = await find_hook(database, project, forge)
     try:
-        verify(forge, request.headers, body, await _secret(database, secrets, project, forge))
+        verify(forge, request.headers, body, _secret(secrets, hook, forge))
         event = parse(forge, request.headers, body)
         name = event_name(forge, request.headers)
     except (SignatureError, WebhookError) as error:
-        await log_delivery(database, forge, target, delivery, "", "refused", str(error))
+        # Anybody can send anything to a project that does not exist: no row is kept of that.
+        if hook.project_exists:
+            await log_delivery(database, forge, target, delivery, "", "refused", str(error))
         raise
     async with database.transaction() as connection:
-        # What is accepted is decided before it is logged; both stand or fall together.
         ignored = _why_ignored(event)
-        checked = (
-            [] if ignored or not isinstance(event, Push) else await request_checks(connection, project, event)
-        )
-        if not ignored and not checked:
+        found = await followers(connection, project, event) if isinstance(event, Push) and not ignored else {}
+        if not found and not ignored:
             ignored = "no jobset follows it"
         status: Any = "ignored" if ignored else "accepted"
         new = await log_delivery(connection, forge, target, delivery, name, status, ignored)
+        if new and found:
+            await request_checks(connection, found)
     if not new:
-        return ProjectHookAnswer("duplicate", "this delivery was received before")
+        return _answer(200, "duplicate", "this delivery was received before")
     if ignored:
-        return ProjectHookAnswer("ignored", ignored)
-    return ProjectHookAnswer("accepted", f"checked at once: {', '.join(checked)}")
+        return _answer(200, "ignored", ignored)
+    return _answer(202, "accepted", f"checked at once: {', '.join(found.values())}")
 
 
-async def _secret(database: Database, secrets: Secrets, project: str, forge: Forge) -> str:
-    """What the forge's hooks of this project are signed with. It is not said whether there is such a project."""
-    name = await find_hook(database, project, forge)
-    if name is None:
+def _answer(code: int, status: str, detail: str) -> Response[ProjectHookAnswer]:
+    return Response(ProjectHookAnswer(status, detail), status_code=code)
+
+
+def _secret(secrets: Secrets, hook: Hook, forge: Forge) -> str:
+    """What the hook is signed with. It is not said whether the project or only its hook is missing."""
+    if hook.secret is None:
         message = f"hooks of {forge} are refused here: none is configured"
         raise SignatureError(message)
     try:
-        return secrets.resolve(name)
+        return secrets.resolve(hook.secret)
     except SecretMissingError as error:
-        message = f"hooks of {forge} are refused: {error}"
+        # Where secrets are looked for is nobody's business out there.
+        log.warning("a webhook is refused", forge=forge, reason=str(error))
+        message = f"hooks of {forge} are refused: their secret is missing on this server"
         raise SignatureError(message) from None
 
 
