@@ -40,7 +40,7 @@ from fc.tables.build_queries import (
 )
 
 _PIECE = 1 << 16
-_TEXT = "text/plain; charset=utf-8"
+_TEXT = "text/plain"
 _BUILD = "build"
 _LOG = "log of build"
 
