@@ -47,8 +47,12 @@ SETTLES_BUILDS = updates(
 )  # fmt: skip
 FINDS_COMMITS = updates(
     "last_checked_at", "check_requested_at", "next_check_at", "check_failures", "last_error", "last_commit",
-    "claim_token", "lease_until",
+    "claim_token", "lease_until", "state",
 )  # fmt: skip
+ADDS_DERIVATIONS = Right(
+    frozenset({"insert", "update"}),
+    frozenset({"status", "missing_inputs", "path_length", "timeout", "max_silent"}),
+)
 BUILDER_HEALTH = updates(
     "consecutive_failures", "disabled_until", "last_failure", "last_error", "last_seen_at"
 )
@@ -73,7 +77,7 @@ WRITERS: dict[str, dict[str, Right]] = {
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},
     "evaluation_errors": {"evaluate": ALL},
     "webhook_deliveries": {"tables": INSERTS},
-    "derivations": {"evaluate": INSERTS, "build": SETTLES_DERIVATIONS, "cache": updates("cached_at")},
+    "derivations": {"evaluate": ADDS_DERIVATIONS, "build": SETTLES_DERIVATIONS, "cache": updates("cached_at")},
     "derivation_inputs": {"evaluate": INSERTS},
     "derivation_outputs": {"evaluate": INSERTS, "build": updates("path", "nar_hash", "nar_size")},
     "derivation_demands": {"build": ALL},

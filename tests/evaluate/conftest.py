@@ -10,6 +10,7 @@ from fc.base.nix_cli import Nix
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
 from tests.support.evaluating import Jobsets
+from tests.support.expressions import Evaluator
 
 
 @pytest.fixture
@@ -22,3 +23,9 @@ def services(settings: Settings, database: Database, nix: Nix) -> Services:
 def jobsets(database: Database, tmp_path: Path) -> Jobsets:
     """Declares jobsets."""
     return Jobsets(database, tmp_path / "repositories")
+
+
+@pytest.fixture
+def evaluate(nix: Nix, tmp_path: Path) -> Evaluator:
+    """Evaluates expressions."""
+    return Evaluator(nix, tmp_path / "source")
