@@ -24,8 +24,11 @@ from fc.base.nix_cli import Nix
 from fc.base.notify import Listener
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings, load_settings
+from fc.build.api import ROUTES as BUILD
 from fc.cache.api import ROUTES as CACHE
 from fc.config.api import ROUTES as CONFIG
+from fc.evaluate.api import ROUTES as EVALUATE
+from fc.pools.api import ROUTES as POOLS
 from fc.report.api import ROUTES as REPORT
 from fc.web.compression import compress
 from fc.web.failures import HANDLERS
@@ -69,7 +72,7 @@ def create_app(settings: Settings) -> Litestar:
             yield
 
     return Litestar(
-        route_handlers=[*CONFIG, *CACHE, *REPORT, *WEB],
+        route_handlers=[*CONFIG, *EVALUATE, *BUILD, *POOLS, *CACHE, *REPORT, *WEB],
         lifespan=[lifespan],
         dependencies=_dependencies(),
         exception_handlers=HANDLERS,

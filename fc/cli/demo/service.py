@@ -88,7 +88,7 @@ class Service:
     async def builds(self) -> list[Build]:
         """Every build, oldest first; empty while the service does not answer."""
         page = await self._get("/api/v1/builds?limit=200")
-        return [msgspec.convert(row, Build, strict=False) for row in reversed(page.get("builds", []))]
+        return [msgspec.convert(row, Build, strict=False) for row in reversed(page.get("items", []))]
 
     async def evaluation_errors(self, builds: Iterable[Build]) -> set[str]:
         """``project/jobset/job`` of every job that could not be evaluated beside ``builds``."""
