@@ -59,7 +59,7 @@ class _Reader:
         lines, self._cursor = await asyncio.to_thread(read_on, self.path, self._cursor, whole=whole)
         if not lines:
             return []
-        pairs = [(line.number, line.html) for line in lines]
+        pairs = [(line.number, str(line.html)) for line in lines]
         begun_again = [message("reset", None)] if lines[0].number < expected else []
         return [*begun_again, message("lines", pairs, identifier=self.position)]
 

@@ -6,10 +6,13 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
+import structlog
 from litestar.response import Stream
 
 from fc.base.errors import FcError
 from fc.web.topics import Topics
+
+log = structlog.get_logger(__name__)
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a comment is sent: proxies close silent connections, and a dead one shows."""
@@ -58,6 +61,9 @@ class Streams:
             yield f"retry: {_RETRY_MILLISECONDS}\n\n".encode()
             async for message in messages:
                 yield message
+        except Exception as error:
+            # The response has begun, so nothing can be answered any more; the browser comes back by itself.
+            log.exception("a stream broke", error=str(error))
         finally:
             self.open -= 1
 
