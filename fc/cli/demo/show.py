@@ -71,7 +71,7 @@ class Show:
         """What was built where, with what result."""
         table = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("project", "jobset", "job", "result", "expected", "built on", "took"):
-            table.add_column(name, justify="right" if name == "took" else "left")
+            table.add_column(name, justify="right" if name == "took" else "left", no_wrap=True)
         for build in sorted(self._builds, key=lambda build: build.key):
             wanted = self._expected.get(build.key)
             verdict = (
