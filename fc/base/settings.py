@@ -53,6 +53,8 @@ class ConfigurationSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=T
     """Private SSH key for fetching."""
     webhook_secret: str | None = None
     """Name of the secret that push hooks of the configuration repository are signed with."""
+    environment: tuple[str, ...] = ()
+    """Variables of the service that configuration may read with ``!env``."""
 
 
 class NixSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -23,6 +23,7 @@ from fc.config.diff import Plan
 from fc.config.errors import ConfigurationError
 from fc.config.inventory import Origin
 from fc.config.load import Loader
+from fc.config.outside import FORM_ONLY, Surroundings
 from fc.config.render import applied_line, plan_json, plan_text
 from fc.config.schema import SCHEMA_FILE, schema_text, shipped_schema
 from fc.config.sealing import seal
@@ -36,7 +37,7 @@ _CHANGES = 2
 def run_validate(directory: Path) -> int:
     """Check a directory; 0 or 1."""
     try:
-        compiled, files = _compile(directory)
+        compiled, files = _compile(directory, FORM_ONLY)
     except ConfigurationError as error:
         return _show_problems(directory, error)
     click.echo(f"{directory}: valid, {len(compiled.resources)} resources in {files} files")
@@ -119,14 +120,14 @@ async def _apply(directory: Path, settings: Settings, *, yes: bool, remove_every
     return 0
 
 
-def _compile(directory: Path) -> tuple[Compiled, int]:
-    """What a directory declares, and in how many files.
+def _compile(directory: Path, surroundings: Surroundings) -> tuple[Compiled, int]:
+    """What a directory declares in these ``surroundings``, and in how many files.
 
     Raises:
         ConfigurationError: it has problems.
         InvalidInputError: there is no such directory.
     """
-    loaded = Loader().load_directory(directory)
+    loaded = Loader(surroundings).load_directory(directory)
     compiled = compile_fragments(loaded.fragments, loaded.problems)
     if compiled.problems:
         raise ConfigurationError(compiled.problems)
@@ -134,7 +135,7 @@ def _compile(directory: Path) -> tuple[Compiled, int]:
 
 
 def _sealed(directory: Path, settings: Settings) -> Compiled:
-    compiled = seal(_compile(directory)[0], Secrets(settings.secrets.directory).resolve)
+    compiled = seal(_compile(directory, Surroundings.of(settings))[0], Secrets(settings.secrets.directory).resolve)
     if compiled.problems:
         raise ConfigurationError(compiled.problems)
     return compiled

@@ -1,8 +1,10 @@
 """What a file declares, checked against the language, before names are compared over files."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from fc.base.problems import Problem
+from fc.config.included import Located
 from fc.config.language import Fields
 
 
@@ -54,3 +56,5 @@ class Fragment:
     problems: tuple[Problem, ...]
     whole: bool
     """False: the file could not be read to its end, so it may declare more than stands here."""
+    included: Mapping[str, Located] = field(default_factory=dict)
+    """Files it takes in, by their paths: with other contents there it is another fragment."""

@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fc.base.git import GitMirror
 from fc.base.problems import Problem, sorted_problems
 from fc.config.declared import Fragment
-from fc.config.nodes import MAX_PROBLEMS, compose
+from fc.config.included import Located, locate_nothing
+from fc.config.nodes import MAX_PROBLEMS, Composed, compose
+from fc.config.outside import Surroundings, fill, wanted_files
 from fc.config.shapes import check_document
-from fc.config.tree import MAX_TOTAL_BYTES, SourceTree, read_commit, read_directory
+from fc.config.tree import MAX_TOTAL_BYTES, SourceFile, SourceTree, read_commit, read_directory
 from fc.config.values import Reading
 
 
@@ -24,10 +27,21 @@ class Loaded:
     """Links that lead out, and files that cannot be read."""
 
 
+class _Draft(NamedTuple):
+    """A file that was parsed and not checked yet."""
+
+    source: SourceFile
+    composed: Composed
+    included: dict[str, Located]
+    """Files it takes in, by their paths."""
+
+
 class Loader:
     """Reads trees, and remembers what each blob declared as long as it is part of the tree."""
 
-    def __init__(self) -> None:
+    def __init__(self, surroundings: Surroundings | None = None) -> None:
+        """``surroundings``: what ``!env`` may take; none: nothing."""
+        self._surroundings = surroundings or Surroundings()
         self._fragments: dict[tuple[str, str], Fragment] = {}
         self.parsed = 0
         """How many files were parsed so far."""
@@ -39,7 +53,7 @@ class Loader:
             InvalidInputError: there is no such directory, or it holds too much.
         """
         tree, contents = read_directory(directory)
-        return self._load(tree, contents)
+        return self._finish(tree, self._drafts(tree, contents), contents)
 
     async def load_commit(self, mirror: GitMirror, commit: str, path: str) -> Loaded:
         """Every YAML file at and below ``path`` in a commit that was fetched, without a checkout.
@@ -49,29 +63,56 @@ class Loader:
             InvalidInputError: it holds too much.
         """
         tree = await read_commit(mirror, commit, path)
-        missing = [one.blob for one in tree.files if (one.path, one.blob) not in self._fragments]
-        contents = await mirror.blobs(missing, limit=MAX_TOTAL_BYTES)
+        missing = [one.blob for one in tree.files if self._known(tree, one) is None]
+        contents = dict(await mirror.blobs(missing, limit=MAX_TOTAL_BYTES))
         # Parsing a large tree takes a while; the loop of events goes on meanwhile.
-        return await asyncio.to_thread(self._load, tree, contents)
+        drafts = await asyncio.to_thread(self._drafts, tree, contents)
+        included = {one.blob for draft in drafts for one in draft.included.values() if one.blob}
+        contents.update(await mirror.blobs(included - contents.keys(), limit=MAX_TOTAL_BYTES))
+        return await asyncio.to_thread(self._finish, tree, drafts, contents)
 
-    def _load(self, tree: SourceTree, contents: Mapping[str, bytes]) -> Loaded:
-        fragments = {}
+    def _known(self, tree: SourceTree, one: SourceFile) -> Fragment | None:
+        """What a file declared before, if neither it nor what it takes in has changed."""
+        known = self._fragments.get((one.path, one.blob))
+        if known is None or any(tree.locate(path) != located for path, located in known.included.items()):
+            return None
+        return known
+
+    def _drafts(self, tree: SourceTree, contents: Mapping[str, bytes]) -> list[_Draft]:
+        """The files that are not known, parsed."""
+        drafts = []
         for one in tree.files:
-            known = self._fragments.get((one.path, one.blob))
-            if known is None:
+            if self._known(tree, one) is None:
                 self.parsed += 1
-                known = read_fragment(one.path, one.blob, contents[one.blob])
-            fragments[one.path, one.blob] = known
-        self._fragments = fragments
-        return Loaded(tuple(fragments.values()), tree.problems)
+                composed = compose(one.path, contents[one.blob])
+                wanted = wanted_files(one.path, composed.tagged)
+                drafts.append(_Draft(one, composed, {path: tree.locate(path) for path in wanted}))
+        return drafts
+
+    def _finish(self, tree: SourceTree, drafts: list[_Draft], contents: Mapping[str, bytes]) -> Loaded:
+        new = {
+            (one.source.path, one.source.blob): _checked(one, self._surroundings, contents) for one in drafts
+        }
+        self._fragments = {
+            (one.path, one.blob): new.get((one.path, one.blob)) or self._fragments[one.path, one.blob]
+            for one in tree.files
+        }
+        return Loaded(tuple(self._fragments.values()), tree.problems)
 
 
-def read_fragment(file: str, blob: str, data: bytes) -> Fragment:
-    """What the contents of one file declare. Pure; never raises, whatever ``data`` is."""
-    nodes, problems, whole = compose(file, data)
+def read_fragment(file: str, blob: str, data: bytes, surroundings: Surroundings | None = None) -> Fragment:
+    """What the contents of one file on its own declare. Never raises, whatever ``data`` is."""
+    composed = compose(file, data)
+    included = {path: locate_nothing(path) for path in wanted_files(file, composed.tagged)}
+    return _checked(_Draft(SourceFile(file, blob), composed, included), surroundings or Surroundings(), {})
+
+
+def _checked(draft: _Draft, surroundings: Surroundings, contents: Mapping[str, bytes]) -> Fragment:
+    file = draft.source.path
     reading = Reading(file)
-    documents = tuple(check_document(node, reading) for node in nodes)
-    found = sorted_problems([*problems, *reading.problems])
+    fill(draft.composed.tagged, reading, surroundings, draft.included, contents)
+    documents = tuple(check_document(node, reading) for node in draft.composed.documents)
+    found = sorted_problems([*draft.composed.problems, *reading.problems])
     if len(found) > MAX_PROBLEMS:
         rest = len(found) - MAX_PROBLEMS + 1
         first = found[MAX_PROBLEMS - 1]
@@ -79,4 +120,4 @@ def read_fragment(file: str, blob: str, data: bytes) -> Fragment:
             file, first.line, first.column, f"from here on there are {rest} more problems in this file"
         )
         found = (*found[: MAX_PROBLEMS - 1], more)
-    return Fragment(file, blob, documents, found, whole)
+    return Fragment(file, draft.source.blob, documents, found, draft.composed.whole, draft.included)

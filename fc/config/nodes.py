@@ -1,7 +1,7 @@
 """YAML text to trees of nodes that know their places: libyaml's events, with limits on everything hostile."""
 
 import re
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # a compiled class, re-exported without a type
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -30,6 +30,16 @@ MAX_PROBLEMS = 500
 """Problems shown of one file."""
 
 SECRET_TAG = "!secret"  # noqa: S105 - a tag, not a secret
+ENV_TAG = "!env"
+FILE_TAG = "!file"
+AGE_TAG = "!age"
+_TAGS = {
+    SECRET_TAG: "the name of a secret",
+    ENV_TAG: "the name of a variable",
+    FILE_TAG: "the path of a file",
+    AGE_TAG: "an armored age file",
+}
+"""Tags of single values, and what follows them."""
 _STANDARD = "tag:yaml.org,2002:"
 _MERGE = "<<"
 # libyaml 0.1, which ruamel.yaml carries, ends plain text inside [] and {} at every colon and question mark, so it
@@ -50,20 +60,36 @@ _TRUE = frozenset(("true", "True", "TRUE"))
 _FALSE = frozenset(("false", "False", "FALSE"))
 
 
+State = Literal["known", "unknown", "broken"]
+"""Of a value from elsewhere: unknown where only the form is checked; broken if it cannot be had, which is said already."""
+
+
 class Scalar:
     """A single value."""
 
-    __slots__ = ("column", "line", "plain", "secret", "text")
+    __slots__ = ("column", "line", "plain", "state", "tag", "text")
     size = 1
 
-    def __init__(self, text: str, line: int, column: int, *, plain: bool, secret: bool) -> None:
+    def __init__(self, text: str, line: int, column: int, *, plain: bool, tag: str = "") -> None:
         self.text = text
+        """What is written; of a value from elsewhere, once it is fetched, that value."""
         self.line = line
         self.column = column
         self.plain = plain
         """Written without quotes and without a tag: may mean something other than text."""
-        self.secret = secret
-        """Tagged ``!secret``."""
+        self.tag = tag
+        """One of FC's own tags; empty: none."""
+        self.state: State = "known"
+
+    @property
+    def secret(self) -> bool:
+        """Whether it names a secret, or is one that is encrypted."""
+        return self.tag in {SECRET_TAG, AGE_TAG}
+
+    @property
+    def fetched(self) -> bool:
+        """Whether its value comes from elsewhere, and may therefore mean whatever is wanted."""
+        return self.tag in {ENV_TAG, FILE_TAG}
 
 
 class Sequence:
@@ -111,8 +137,20 @@ class _StopError(Exception):
         super().__init__(message)
 
 
-def compose(file: str, data: bytes) -> tuple[list[Node], list[Problem], bool]:
-    """The documents of ``file``, what is wrong with it as YAML, and whether it could be read to its end.
+class Composed(NamedTuple):
+    """A file as nodes."""
+
+    documents: list[Node]
+    problems: list[Problem]
+    """What is wrong with it as YAML."""
+    whole: bool
+    """Whether it could be read to its end."""
+    tagged: list[Scalar]
+    """Values that come from elsewhere: variables, files, what is encrypted."""
+
+
+def compose(file: str, data: bytes) -> Composed:
+    """The documents of ``file``.
 
     Never raises for any ``data``. Problems of single keys and tags do not end the reading; a text that is no YAML,
     or passes a limit, does.
@@ -123,15 +161,17 @@ def compose(file: str, data: bytes) -> tuple[list[Node], list[Problem], bool]:
         composer.run(text)
     except _StopError as stop:
         composer.note(stop.line, stop.column, stop.message)
-        return composer.documents, composer.problems, False
-    return composer.documents, composer.problems, True
+        return Composed(composer.documents, composer.problems, whole=False, tagged=composer.tagged)
+    return Composed(composer.documents, composer.problems, whole=True, tagged=composer.tagged)
 
 
 def meaning(node: Scalar) -> str:
     """What a scalar is without knowing what is wanted: ``text``, ``nothing``, ``boolean``, ``integer`` or ``number``."""
-    if not node.plain:
-        return "text"
-    text = node.text
+    return meaning_of(node.text) if node.plain else "text"
+
+
+def meaning_of(text: str) -> str:
+    """What plain text means, likewise."""
     if text in _NOTHING:
         return "nothing"
     if text in _TRUE or text in _FALSE:
@@ -179,6 +219,7 @@ class _Composer:
         self.file = file
         self.documents: list[Node] = []
         self.problems: list[Problem] = []
+        self.tagged: list[Scalar] = []
         self._anchors: dict[str, Node] = {}
         self._open: list[_Open] = []
         self._root: Node | None = None
@@ -225,16 +266,18 @@ class _Composer:
     def _scalar(self, event: Any) -> None:
         mark = event.start_mark
         tag = event.tag
-        secret = tag == SECRET_TAG
-        if tag is not None and not secret and tag not in {"!", f"{_STANDARD}str"}:
+        own = tag if tag in _TAGS else ""
+        if tag is not None and not own and tag not in {"!", f"{_STANDARD}str"}:
             self._unknown_tag(event, "str")
         node = Scalar(
             event.value.replace(_COLON, ":").replace(_QUESTION, "?"),
             mark.line + 1,
             mark.column + 1,
             plain=tag is None and not event.style,
-            secret=secret,
+            tag=own,
         )
+        if own and own != SECRET_TAG:
+            self.tagged.append(node)
         if "\0" in node.text:
             self.note(node.line, node.column, "the character U+0000 cannot be stored")
         if event.anchor is not None:
@@ -272,9 +315,9 @@ class _Composer:
         tag = event.tag.removeprefix(_STANDARD)
         written = tag if tag.startswith("!") else f"!!{tag}"
         message = (
-            "!secret is followed by the name of a secret"
-            if written == SECRET_TAG
-            else f"unknown tag {written[:80]}; known are !secret and !!{standard}{did_you_mean(written, (SECRET_TAG,))}"
+            f"{written} is followed by {_TAGS[written]}"
+            if written in _TAGS
+            else f"unknown tag {written[:80]}; known are {', '.join(_TAGS)} and !!{standard}{did_you_mean(written, _TAGS)}"
         )
         self.note(event.start_mark.line + 1, event.start_mark.column + 1, message)
 
@@ -304,6 +347,9 @@ class _Composer:
                 self.note(key.line, key.column, "a key is a single text")
             elif key.plain and key.text == _MERGE:
                 merges.append((key, value))
+            elif key.tag:
+                self.note(key.line, key.column, f"a key is written as it is; {key.tag} stands for a value")
+                key.state = "broken"
             elif key.text in known:
                 first = known[key.text]
                 self.note(

@@ -229,7 +229,7 @@ class _Listed:
 
 
 def _as_text(key: Scalar) -> Scalar:
-    return Scalar(key.text, key.line, key.column, plain=False, secret=key.secret)
+    return Scalar(key.text, key.line, key.column, plain=False)
 
 
 _DOCUMENT = _build(inspect.type_info(Configuration), "document")

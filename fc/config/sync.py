@@ -23,6 +23,7 @@ from fc.config.compile import Compiled, Compiler
 from fc.config.errors import ConfigurationError, RemovesEverythingError
 from fc.config.inventory import Origin, write_revision
 from fc.config.load import Loaded, Loader
+from fc.config.outside import Surroundings
 from fc.config.sealing import seal
 
 _FIRST_RETRY_SECONDS = 2.0
@@ -55,7 +56,7 @@ class Synchronizer:
         self._database = database
         self._secrets = secrets
         self._mirror = GitMirror(settings.data_dir / "git", configured.url, configured.deploy_key)
-        self.loader = Loader()
+        self.loader = Loader(Surroundings.of(settings))
         self._compiler = Compiler()
         self._loaded: tuple[str, Loaded] | None = None
         self._seen: _Seen | None = None

@@ -1,6 +1,5 @@
 """Which YAML files a directory or a commit holds. Symbolic links never lead out of it."""
 
-import hashlib
 import os
 import posixpath
 from collections.abc import Iterator, Mapping
@@ -10,6 +9,8 @@ from pathlib import Path
 from fc.base.errors import InvalidInputError
 from fc.base.git import GitMirror, TreeEntry
 from fc.base.problems import Problem
+from fc.config.blobs import blob_id
+from fc.config.included import Locate, locate_in_commit, locate_in_directory
 from fc.config.nodes import MAX_BYTES
 
 MAX_FILES = 20_000
@@ -40,11 +41,8 @@ class SourceTree:
 
     files: tuple[SourceFile, ...]
     problems: tuple[Problem, ...]
-
-
-def blob_id(data: bytes) -> str:
-    """The id git gives to these contents."""
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()
+    locate: Locate
+    """Finds what ``!file`` names."""
 
 
 def read_directory(directory: Path) -> tuple[SourceTree, dict[str, bytes]]:
@@ -75,7 +73,7 @@ def read_directory(directory: Path) -> tuple[SourceTree, dict[str, bytes]]:
         blob = blob_id(data)
         contents[blob] = data
         gathering.add(name, blob, len(data))
-    return gathering.tree(), contents
+    return gathering.tree(locate_in_directory(root, contents)), contents
 
 
 def _walk(root: Path, gathering: "_Gathering") -> Iterator[Path]:
@@ -141,7 +139,7 @@ async def read_commit(mirror: GitMirror, commit: str, path: str = ".") -> Source
                 _take_link(gathering, name, aims, entries)
         elif _is_read(name):
             gathering.add(name, entry.blob, entry.size)
-    return gathering.tree()
+    return gathering.tree(locate_in_commit(entries))
 
 
 def _take_link(
@@ -187,9 +185,9 @@ class _Gathering:
             return
         self._files.append(SourceFile(name, blob))
 
-    def tree(self) -> SourceTree:
+    def tree(self, locate: Locate) -> SourceTree:
         """What was gathered."""
-        return SourceTree(tuple(sorted(self._files, key=lambda one: one.path)), tuple(self._problems))
+        return SourceTree(tuple(sorted(self._files, key=lambda one: one.path)), tuple(self._problems), locate)
 
 
 def _printable(name: str) -> str:

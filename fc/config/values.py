@@ -10,7 +10,7 @@ from fc.base.durations import parse_duration
 from fc.base.errors import InvalidInputError
 from fc.base.problems import Problem
 from fc.config.declared import Reference
-from fc.config.nodes import Mapping, Node, Scalar, Sequence, is_true, meaning
+from fc.config.nodes import Mapping, Node, Scalar, Sequence, is_true, meaning, meaning_of
 from fc.config.wording import did_you_mean, known_names
 
 _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -26,7 +26,9 @@ class Reading:
         self.references: list[Reference] = []
 
     def note(self, node: Node, message: str) -> None:
-        """A problem at the place of ``node``."""
+        """A problem at the place of ``node``; a value that cannot be had has been complained about already."""
+        if isinstance(node, Scalar) and node.state != "known":
+            return
         self.problems.append(Problem(self.file, node.line, node.column, message))
 
 
@@ -60,7 +62,12 @@ def is_nothing(node: Node) -> bool:
 
 def _plain(node: Node, kind: str) -> str | None:
     """The text of a scalar that means ``kind``; none for anything else."""
-    return node.text if isinstance(node, Scalar) and not node.secret and meaning(node) == kind else None
+    if not isinstance(node, Scalar) or node.secret or node.state == "broken":
+        return None
+    if node.fetched:
+        # Nobody can put it in quotes elsewhere, so it means what is wanted, if it can.
+        return node.text if kind == "text" or meaning_of(node.text) == kind else None
+    return node.text if meaning(node) == kind else None
 
 
 def optional(inner: Check) -> Check:
@@ -78,6 +85,8 @@ def text(shape: inspect.StrType, label: str, extra: dict[str, Any]) -> Check:
 
     def check(node: Node, reading: Reading) -> Any:
         value = _plain(node, "text")
+        if isinstance(node, Scalar) and node.state == "unknown":
+            return value
         wrong = _not_text(node) if value is None else _misfit(value, shape, extra)
         if wrong or value is None:
             reading.note(node, f"{label}: {wrong}")
@@ -176,7 +185,8 @@ def choice(values: tuple[str, ...], label: str) -> Check:
         if value in values:
             return value
         hint = did_you_mean(value, values) if value is not None else ""
-        seen = repr(value[:_SHOWN]) if value is not None else found(node)
+        fetched = isinstance(node, Scalar) and node.fetched
+        seen = repr(value[:_SHOWN]) if value is not None and not fetched else found(node)
         reading.note(node, f"{label}: expected {known_names(values)}, found {seen}{hint}")
         return INVALID
 

@@ -107,7 +107,7 @@ def test_a_wrong_value_is_named_with_its_place_and_the_right_way(line: str, expe
         ("projects: {'../x': {repository_url: /x}}", "1:12: name of project: expected letters, digits, dots"),
         ("projects: {-x: {repository_url: /x}}", "1:12: name of project: expected letters, digits, dots"),
         ("projects: {configuration: {repository_url: /x}}", "1:12: name of project: the name 'configuration' is taken"),
-        ("projects: {!secret p: {repository_url: /x}}", "1:12: name of project: expected text, found a secret"),
+        ("projects: {!secret p: {repository_url: /x}}", "1:12: a key is written as it is; !secret stands for a value"),
         ("projects: {p: {repository_url: ext::x}}", "1:32: repository_url: expected https://…"),
         ("projects: {p: {repository_url: relative/path}}", "1:32: repository_url: expected https://…"),
         ("projects: {p: {repository_url: 'https://user:hunter2@host/x'}}", "1:32: repository_url: expected https://…"),

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+from fc.config.blobs import blob_id
 from fc.config.compile import Compiled, compile_fragments
 from fc.config.declared import Fragment
 from fc.config.load import read_fragment
 from fc.config.sealing import seal
-from fc.config.tree import blob_id
 
 WHOLE = """
 projects:

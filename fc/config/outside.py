@@ -1,0 +1,102 @@
+"""Values that stand elsewhere: variables of the service (``!env``) and files of the tree (``!file``)."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from fc.base.settings import Settings
+from fc.config.included import Located, inside
+from fc.config.nodes import ENV_TAG, FILE_TAG, Scalar
+from fc.config.values import Reading
+from fc.config.wording import did_you_mean
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a configuration may take from the machine that reads it; by default nothing."""
+
+    allowed: frozenset[str] = frozenset()
+    """Names of variables: whoever writes configuration must not read the service's whole environment."""
+    environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    form_only: bool = False
+    """Values are not known here, as on the machine of somebody who only checks; only their form is."""
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Surroundings":
+        """What the settings allow."""
+        return cls(frozenset(settings.configuration.environment))
+
+
+FORM_ONLY = Surroundings(form_only=True)
+
+
+def wanted_files(file: str, tagged: Iterable[Scalar]) -> list[str]:
+    """Paths that ``file`` takes in, each once."""
+    return list(dict.fromkeys(inside(file, node.text) for node in tagged if node.tag == FILE_TAG))
+
+
+def fill(
+    tagged: Iterable[Scalar],
+    reading: Reading,
+    surroundings: Surroundings,
+    included: Mapping[str, Located],
+    contents: Mapping[str, bytes],
+) -> None:
+    """Put variables and files in the place of their names; what cannot be had is a problem there."""
+    texts: dict[str, tuple[str, str]] = {}
+    for node in tagged:
+        if node.tag == ENV_TAG:
+            _settle(node, reading, *_variable(node, surroundings))
+        elif node.tag == FILE_TAG:
+            path = inside(reading.file, node.text)
+            if path not in texts:
+                texts[path] = _file(path, included[path], contents)
+            value, wrong = texts[path]
+            _settle(node, reading, value, f"!file: {wrong}" if wrong else "")
+
+
+def _settle(node: Scalar, reading: Reading, value: str, wrong: str) -> None:
+    if wrong:
+        reading.note(node, wrong)
+        node.state = "broken"
+    elif node.state == "known":
+        node.text = value
+
+
+def _variable(node: Scalar, surroundings: Surroundings) -> tuple[str, str]:
+    """The value of a variable, or what is wrong."""
+    name = node.text
+    if not _VARIABLE.fullmatch(name):
+        return "", "!env is followed by the name of a variable: letters, digits and underscores"
+    if surroundings.form_only:
+        node.state = "unknown"
+        return "", ""
+    if name not in surroundings.allowed:
+        hint = did_you_mean(name, surroundings.allowed)
+        return (
+            "",
+            f"!env: the variable {name[:80]!r} is not among those that configuration.environment in the settings allows{hint}",
+        )
+    value = surroundings.environment.get(name)
+    if value is None:
+        return "", f"!env: the variable {name!r} is not set where FC runs"
+    if _CONTROL.search(value):
+        return "", f"!env: the variable {name!r} holds control characters"
+    return value, ""
+
+
+def _file(path: str, located: Located, contents: Mapping[str, bytes]) -> tuple[str, str]:
+    """What a file holds without the line end after it, or what is wrong."""
+    if located.problem:
+        return "", located.problem
+    try:
+        text = contents[located.blob].decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        return "", f"{path!r} is not UTF-8"
+    if _CONTROL.search(text.replace("\r\n", "\n")):
+        return "", f"{path!r} holds control characters"
+    return text.replace("\r\n", "\n").rstrip("\n"), ""
