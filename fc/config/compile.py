@@ -4,11 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from dataclasses import field as attribute
 
 import msgspec
 
 from fc.base.problems import Problem, sorted_problems
 from fc.config.declared import Declared, Entry, Fragment
+from fc.config.defaulting import Defaulting, Scope
 from fc.config.language import KIND_BY_NAME, SECTIONS, Fields, Kind
 from fc.config.wording import did_you_mean
 
@@ -33,6 +35,8 @@ class Resource:
     """SHA-256 of what it says, wherever it stands."""
     secrets: Mapping[str, tuple[str, Place]]
     """Secrets it refers to: name and place, by field."""
+    defaulted: Mapping[str, str] = attribute(default_factory=dict)
+    """Where the default stands, by field, for those that it does not write itself."""
     seal: str | None = None
     """SHA-256 of the secret whose hash the row holds, once it is known."""
 
@@ -62,6 +66,8 @@ class Flat:
     resources: tuple[tuple[Resource, bool], ...]
     """Each with whether it stands on its own, not inside another."""
     uses: tuple[Use, ...]
+    missing: tuple[Problem, ...]
+    """Fields that neither a declaration nor a default gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +83,22 @@ class Compiler:
     """Compiles configurations, and remembers what it made of fragments that come again."""
 
     def __init__(self) -> None:
-        self._flat: dict[int, tuple[Fragment, Flat]] = {}
+        self._flat: dict[int, tuple[Fragment, Scope, Flat]] = {}
 
     def compile(self, fragments: Iterable[Fragment], tree_problems: Iterable[Problem] = ()) -> Compiled:
         """The configuration that ``fragments`` make together."""
         known = {}
-        for fragment in fragments:
+        listed = list(fragments)
+        defaulting = Defaulting(listed)
+        for fragment in listed:
+            scope = defaulting.scope(fragment.file)
             # The fragment is kept beside its id, so the id cannot be given to another one.
-            known[id(fragment)] = self._flat.get(id(fragment)) or (fragment, flatten(fragment))
+            one = self._flat.get(id(fragment))
+            if one is None or (one[1] is not scope and one[1] != scope):
+                one = (fragment, scope, flatten(fragment, scope))
+            known[id(fragment)] = one
         self._flat = known
-        return _merge(known.values(), tree_problems)
+        return _merge(known.values(), [*tree_problems, *defaulting.problems], whole=not tree_problems)
 
 
 def compile_fragments(fragments: Iterable[Fragment], tree_problems: Iterable[Problem] = ()) -> Compiled:
@@ -100,19 +112,21 @@ def content_hash(fields: Fields, seal: str | None = None) -> str:
     return hashlib.sha256(encoded).hexdigest()
 
 
-def flatten(fragment: Fragment) -> Flat:
-    """The resources of one fragment."""
-    gathered = _Gathered(fragment.file)
+def flatten(fragment: Fragment, scope: Scope | None = None) -> Flat:
+    """The resources of one fragment; ``scope``: what they do not write."""
+    gathered = _Gathered(fragment.file, scope or {})
     for document in fragment.documents:
         gathered.take_sections(document, None, "")
-    return Flat(tuple(gathered.resources), tuple(gathered.uses))
+    return Flat(tuple(gathered.resources), tuple(gathered.uses), tuple(gathered.missing))
 
 
 class _Gathered:
     """Walks declarations and collects resources."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, scope: Scope) -> None:
         self._file = file
+        self._scope = scope
+        self.missing: list[Problem] = []
         self.resources: list[tuple[Resource, bool]] = []
         self.uses: list[Use] = []
 
@@ -127,13 +141,26 @@ class _Gathered:
 
     def _take(self, kind: Kind, entry: Entry, prefix: str, name: str) -> None:
         declared = entry.declared
+        defaults = {
+            field: default
+            for (of, field), default in self._scope.items()
+            if of == kind.name and field not in declared.places
+        }
+        for field, called in declared.missing.items():
+            if field not in defaults:
+                message = f"{called}: missing {field!r}"
+                self.missing.append(Problem(self._file, declared.line, declared.column, message))
+        given = {**declared.fields, **{field: default.value for field, default in defaults.items()}}
         # A list's item carries its name inside; a single value has no field name of its own.
         fields = {
             kind.scalar or field: value
-            for field, value in declared.fields.items()
+            for field, value in given.items()
             if entry.name is not None or field != "name"
         }
         secrets = {field: (secret, declared.places[field]) for field, secret in declared.secrets.items()}
+        for field, default in defaults.items():
+            if default.secret is not None:
+                secrets[field] = (default.secret, (entry.line, entry.column))
         key = prefix + name
         self.resources.append(
             (
@@ -146,6 +173,7 @@ class _Gathered:
                     entry.column,
                     content_hash(fields),
                     secrets,
+                    {field: default.place for field, default in defaults.items()},
                 ),
                 not prefix,
             )
@@ -182,15 +210,17 @@ def _derived_names(entries: list[Entry]) -> list[str]:
     return names
 
 
-def _merge(known: Iterable[tuple[Fragment, Flat]], tree_problems: Iterable[Problem]) -> Compiled:
+def _merge(
+    known: Iterable[tuple[Fragment, Scope, Flat]], found: Iterable[Problem], *, whole: bool
+) -> Compiled:
     resources: dict[ResourceId, Resource] = {}
     uses: list[Use] = []
-    problems = list(tree_problems)
-    whole = not problems
-    for fragment, flat in known:
+    problems = list(found)
+    for fragment, _scope, flat in known:
         problems += fragment.problems
         whole = whole and fragment.whole
         uses += flat.uses
+        problems += flat.missing
         problems += _put(resources, flat)
     if whole:
         # A file that cannot be read may hold what seems to be missing.

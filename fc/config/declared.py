@@ -32,6 +32,10 @@ class Declared:
     """Name of the secret, for each field that is one."""
     references: list[Reference] = field(default_factory=list)
     sections: dict[str, "list[Entry]"] = field(default_factory=dict)
+    partial: dict[str, "Declared"] = field(default_factory=dict)
+    """Parts of which only what is written counts: ``defaults``, and in it each kind."""
+    missing: dict[str, str] = field(default_factory=dict)
+    """Required fields that are not written but may have a default, with what the declaration is called."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import msgspec
@@ -41,6 +41,8 @@ class Change:
     file: str
     """Where it is declared, or was."""
     line: int
+    defaulted: Mapping[str, str] = field(default_factory=dict)
+    """Where the default stands, by field, for those that the declaration does not write itself."""
 
     @property
     def id(self) -> ResourceId:
@@ -141,6 +143,7 @@ def _change(owned: Owned | None, resource: Resource) -> Change | None:
         resource.content_hash,
         resource.file,
         resource.line,
+        resource.defaulted,
     )
 
 

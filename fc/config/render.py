@@ -28,7 +28,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
                 "file": change.file,
                 "line": change.line,
                 "fields": [
-                    {"field": name, "before": before, "after": after}
+                    {"field": name, "before": before, "after": after, **_default(change, name)}
                     for name, before, after in field_changes(change)
                 ],
             }
@@ -50,6 +50,8 @@ def plan_text(plan: Plan) -> Text:
                 text.append(_shown(before), style="red")
                 text.append(" → ")
             text.append(_shown(before if change.action == "delete" else after), style=style)
+            if name in change.defaulted:
+                text.append(f"  (default, {change.defaulted[name]})", style="dim")
             text.append("\n")
     return text.append(f"{summary_line(plan)}\n")
 
@@ -88,6 +90,11 @@ def field_changes(change: Change) -> list[tuple[str, Any, Any]]:
         if change.action == "update" or not (_is_empty(before) and _is_empty(after)):
             listed.append((name, before, after))
     return listed
+
+
+def _default(change: Change, name: str) -> dict[str, str]:
+    """Where a field's default stands, if that is what it is."""
+    return {"default": change.defaulted[name]} if name in change.defaulted else {}
 
 
 def _is_empty(value: Any) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from fc.base.paths import shipped
-from fc.config.language import Configuration
+from fc.config.default_fields import DEFAULTABLE, Document
 
 SCHEMA_FILE = "fc.schema.json"
 _DURATION = r"^(?:[0-9]+|(?:[0-9]+[smhdw])+)$"
@@ -13,12 +13,18 @@ _DURATION = r"^(?:[0-9]+|(?:[0-9]+[smhdw])+)$"
 
 def json_schema() -> dict[str, Any]:
     """The schema of one document."""
-    schema = msgspec.json.schema(Configuration)
+    schema = msgspec.json.schema(Document)
     definitions: dict[str, Any] = schema["$defs"]
     # A file may have nothing in a document or below a kind but comments; FC takes that for an empty mapping.
-    for definition in definitions.values():
+    for title, definition in definitions.items():
         for name, one in definition["properties"].items():
             definition["properties"][name] = _property(one)
+            if title.endswith("Defaults"):
+                del definition["properties"][name]["default"]
+        # What may have a default elsewhere cannot be required here.
+        required = [name for name in definition.pop("required", []) if (title, name) not in DEFAULTABLE]
+        if required:
+            definition["required"] = required
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "FC configuration",

@@ -7,7 +7,7 @@ from msgspec import NODEFAULT, inspect
 
 from fc.config import values
 from fc.config.declared import Declared, Entry
-from fc.config.language import Configuration
+from fc.config.default_fields import DEFAULTABLE, Document, Partial
 from fc.config.nodes import Mapping, Node, Scalar, Sequence
 from fc.config.values import INVALID, Check, Reading, found, is_nothing
 from fc.config.wording import did_you_mean, known_names
@@ -89,6 +89,10 @@ class _Struct:
         self._checks = {one.name: _build(one.type, one.name) for one in shape.fields}
         self._sections = {one.name for one in shape.fields if _is_section(one.type)}
         self._known = [*self._tag, *self._fields]
+        self.partial = issubclass(shape.cls, Partial)
+        self._defaultable = {
+            one.name for one in shape.fields if (shape.cls.__name__, one.name) in DEFAULTABLE
+        }
 
     def __call__(self, node: Node, reading: Reading) -> Any:
         if not isinstance(node, Mapping):
@@ -103,8 +107,12 @@ class _Struct:
         reading.references = outer
         for name, one in self._fields.items():
             if one.required and name not in declared.places:
-                reading.note(node, f"{self._label}: missing {name!r}")
-        self._complete(declared)
+                if name in self._defaultable:
+                    declared.missing[name] = self._label
+                else:
+                    reading.note(node, f"{self._label}: missing {name!r}")
+        if not self.partial:
+            self._complete(declared)
         return declared
 
     def _take(self, declared: Declared, key: Scalar, value: Node, reading: Reading) -> None:
@@ -122,6 +130,8 @@ class _Struct:
             return
         if name in self._sections:
             declared.sections[name] = result
+        elif isinstance(check, _Struct) and check.partial:
+            declared.partial[name] = result
         elif isinstance(result, Declared):
             declared.fields[name] = result.fields
             declared.references += result.references
@@ -232,4 +242,4 @@ def _as_text(key: Scalar) -> Scalar:
     return Scalar(key.text, key.line, key.column, plain=False)
 
 
-_DOCUMENT = _build(inspect.type_info(Configuration), "document")
+_DOCUMENT = _build(inspect.type_info(Document), "document")

@@ -166,7 +166,7 @@ def test_kinds_may_be_empty_and_names_may_look_like_numbers() -> None:
 
 def test_every_problem_of_a_file_is_reported_at_once_and_in_order() -> None:
     text = "projects:\n  p:\n    jobsets:\n      a: {nix_expression: 3, nme: x}\n      b: {}\nusers: {u: {role: root}}\n"
-    assert [one.split(": ")[0] for one in problems(text)] == [
+    assert [one.split(": ")[0] for one in shown(compiled(text).problems)] == [
         "fc.yaml:3:5",
         "fc.yaml:4:27",
         "fc.yaml:4:30",
