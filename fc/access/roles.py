@@ -13,8 +13,8 @@ Role = Literal[
 ]
 """As the CHECK of ``api_keys.role`` lists them."""
 
-Right = Literal["create-projects", "restart-jobs", "cancel-build", "bump-to-front", "eval-jobset"]
-"""What a writing route asks for. A role grants the right of its own name; ``admin`` grants every right."""
+Right = Literal["create-projects", "restart-jobs", "cancel-build", "bump-to-front", "eval-jobset", "configure"]
+"""What a writing route asks for; ``configure`` is for admins alone. Any other role grants the right of its own name; ``admin`` grants every right."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 RIGHTS: tuple[Right, ...] = get_args(Right)

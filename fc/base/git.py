@@ -157,6 +157,15 @@ class GitMirror:
         author, subject, seconds = result.output.decode(errors="replace").rstrip("\n").split("\0", 2)
         return CommitInfo(hash=commit, author=author, subject=subject, committed_at=_moment(seconds))
 
+    async def trailers(self, commit: str, key: str) -> list[str]:
+        """Values of the trailers ``key: value`` at the end of the message of a commit that was fetched."""
+        _check_hash(commit)
+        form = f"--format=%(trailers:key={key},valueonly)"
+        result = await self._git.run(
+            ["log", "--no-walk", "--no-show-signature", "--encoding=UTF-8", form, commit, "--"]
+        )
+        return result.output.decode(errors="replace").split()
+
     async def tree(self, commit: str, path: str = ".") -> list[TreeEntry]:
         """Files and symbolic links at and below ``path`` in a commit that was fetched, by path.
 

@@ -67,16 +67,16 @@ def plan(context: click.Context, directory: Path, settings_file: Path | None, *,
 @_directory
 @settings_option
 @click.option("--yes", is_flag=True, help="Apply without asking.")
-@click.option("--remove-everything", is_flag=True, help="A plan that removes all there is is meant.")
+@click.option("--confirm", "confirmed", metavar="DIGEST", help="Apply that plan though it removes much.")
 @click.pass_context
 def apply(
-    context: click.Context, directory: Path, settings_file: Path | None, *, yes: bool, remove_everything: bool
+    context: click.Context, directory: Path, settings_file: Path | None, *, yes: bool, confirmed: str | None
 ) -> None:
     """Show the plan for the configuration below DIR, ask, and apply exactly that plan: all of it or nothing."""
     from fc.cli.configuration_work import run_apply
 
     context.exit(
-        run_apply(directory, load_settings(settings_file), yes=yes, remove_everything=remove_everything)
+        run_apply(directory, load_settings(settings_file), yes=yes, confirmed=confirmed)
     )
 
 

@@ -4,23 +4,20 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import click
 import msgspec
 from rich.console import Console
 
-from fc.base.database import Database
-from fc.base.errors import ConflictError, SchemaMismatchError
+from fc.base.errors import ConflictError
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
-from fc.cli.connect import database_url
-from fc.config.apply import apply, make_plan
+from fc.cli.connect import opened
+from fc.config.apply import apply, make_guarded_plan
 from fc.config.compile import Compiled, compile_fragments
 from fc.config.diff import Plan
-from fc.config.errors import ConfigurationError
+from fc.config.errors import ConfigurationError, PlanHeldError
 from fc.config.inventory import Origin
 from fc.config.load import Loader
 from fc.config.outside import FORM_ONLY, Surroundings
@@ -28,7 +25,6 @@ from fc.config.render import applied_line, plan_json, plan_text
 from fc.config.schema import SCHEMA_FILE, schema_text, shipped_schema
 from fc.config.sealing import seal
 from fc.config.sources import SOURCE
-from fc.tables.schema_version import schema_version
 
 _CHANGES = 2
 """Exit status of a plan with changes."""
@@ -47,20 +43,20 @@ def run_validate(directory: Path) -> int:
 def run_plan(directory: Path, settings: Settings, *, as_json: bool) -> int:
     """Show a plan; 0 nothing would change, 2 something would, 1 the configuration has problems."""
     try:
-        plan = asyncio.run(_plan(_sealed(directory, settings), settings))
+        plan, reasons = asyncio.run(_plan(_sealed(directory, settings), settings))
     except ConfigurationError as error:
         return _show_problems(directory, error)
     if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(plan_json(plan)), indent=2).decode())
+        click.echo(msgspec.json.format(msgspec.json.encode(plan_json(plan, reasons)), indent=2).decode())
     else:
-        _console().print(plan_text(plan), end="")
+        _console().print(plan_text(plan, reasons), end="")
     return _CHANGES if plan.changes else 0
 
 
-def run_apply(directory: Path, settings: Settings, *, yes: bool, remove_everything: bool) -> int:
+def run_apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str | None) -> int:
     """Show a plan, ask, apply it; 0 or 1."""
     try:
-        return asyncio.run(_apply(directory, settings, yes=yes, remove_everything=remove_everything))
+        return asyncio.run(_apply(directory, settings, yes=yes, confirmed=confirmed))
     except ConfigurationError as error:
         return _show_problems(directory, error)
 
@@ -85,12 +81,12 @@ def run_schema(output: Path | None, *, check: bool) -> int:
     return 1
 
 
-async def _plan(compiled: Compiled, settings: Settings) -> Plan:
-    async with _opened(settings) as database:
-        return await make_plan(database, SOURCE, compiled.resources)
+async def _plan(compiled: Compiled, settings: Settings) -> tuple[Plan, tuple[str, ...]]:
+    async with opened(settings) as database:
+        return await make_guarded_plan(database, SOURCE, compiled.resources)
 
 
-async def _apply(directory: Path, settings: Settings, *, yes: bool, remove_everything: bool) -> int:
+async def _apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str | None) -> int:
     started = time.monotonic()
     compiled = _sealed(directory, settings)
     if settings.configuration.url is not None:
@@ -98,9 +94,12 @@ async def _apply(directory: Path, settings: Settings, *, yes: bool, remove_every
             f"note: the service follows {settings.configuration.url}; its next synchronisation puts back what git says",
             err=True,
         )
-    async with _opened(settings) as database:
-        plan = await make_plan(database, SOURCE, compiled.resources)
-        _console().print(plan_text(plan), end="")
+    async with opened(settings) as database:
+        plan, reasons = await make_guarded_plan(database, SOURCE, compiled.resources)
+        _console().print(plan_text(plan, reasons), end="")
+        given = () if confirmed is None else (confirmed,)
+        if reasons and not plan.confirmed_by(given):
+            raise PlanHeldError(plan, reasons)
         if plan.changes and not yes:
             if not sys.stdin.isatty():
                 message = "nothing was applied: nobody can be asked here, so look at the plan and give --yes"
@@ -112,7 +111,7 @@ async def _apply(directory: Path, settings: Settings, *, yes: bool, remove_every
             Origin(SOURCE),
             compiled.resources,
             expected_digest=plan.digest,
-            remove_everything=remove_everything,
+            confirmed=given,
             started=started,
         )
     if applied.revision is not None:
@@ -139,23 +138,6 @@ def _sealed(directory: Path, settings: Settings) -> Compiled:
     if compiled.problems:
         raise ConfigurationError(compiled.problems)
     return compiled
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Database]:
-    """The database of the settings, checked to be of this program's schema."""
-    with database_url(settings) as url:
-        database = await Database.connect(url, size=2)
-        try:
-            async with database.transaction() as connection:
-                version = await schema_version(connection)
-            version.require_known()
-            if version.pending:
-                message = f"the database lacks {len(version.pending)} migrations; run 'fcctl migrate up'"
-                raise SchemaMismatchError(message)
-            yield database
-        finally:
-            await database.close()
 
 
 def _show_problems(directory: Path, error: ConfigurationError) -> int:

@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from fc import __version__
 from fc.base.errors import FcError
-from fc.cli import configuration, service
+from fc.cli import configuration, configuration_state, service
 from fc.cli.demo import command as demo
 
 
@@ -41,7 +41,12 @@ def cli() -> None:
     """  # noqa: D301 - backspace is how click is told to keep lines
 
 
-for _command in (*demo.commands(), *service.commands(), *configuration.commands()):
+for _command in (
+    *demo.commands(),
+    *service.commands(),
+    *configuration.commands(),
+    *configuration_state.commands(),
+):
     cli.add_command(_command)
 
 

@@ -5,13 +5,15 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Request, get, post
-from litestar.params import Parameter
+from litestar.params import JSONBody, Parameter
 
+from fc.access.audit import record_event
+from fc.access.guards import principal, requires
 from fc.base.database import Database
 from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, WebhookError
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
-from fc.config.sources import request_sync
+from fc.config.sources import confirm, request_sync
 from fc.forge.events import Event, Forge, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
 from fc.tables.configuration_queries import (
@@ -30,6 +32,19 @@ _TARGET = "configuration"
 _LARGEST_HOOK = 25 << 20
 """Bytes; GitHub sends no more."""
 _REVISION = "configuration revision"
+
+
+class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which plan is meant though it removes much."""
+
+    digest: str
+    """Of the plan that is held; its first twelve characters do."""
+
+
+class ConfirmedPlan(msgspec.Struct, frozen=True):
+    """What was confirmed."""
+
+    digest: str
 
 
 class HookAnswer(msgspec.Struct, frozen=True):
@@ -136,6 +151,25 @@ async def list_configuration_revisions(
     return RevisionPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
 
+@post(
+    "/api/v1/configuration/confirmations",
+    status_code=202,
+    guards=[requires("configure")],
+    tags=["configuration"],
+    summary="Confirm the plan that is held",
+)
+async def confirm_plan(
+    request: Request[Any, Any, Any], database: Database, data: JSONBody[Confirmation]
+) -> ConfirmedPlan:
+    """Have the plan that is held applied, if it is still the same when the service looks."""
+    async with database.transaction() as connection:
+        digest = await confirm(connection, data.digest)
+        await record_event(
+            connection, actor=principal(request).actor, action="configure", kind="plan", key=digest
+        )
+    return ConfirmedPlan(digest)
+
+
 @get(
     "/api/v1/configuration/revisions/{revision_id:uuid}",
     tags=["configuration"],
@@ -154,5 +188,6 @@ ROUTES = [
     get_configuration,
     list_configuration_revisions,
     get_configuration_revision,
+    confirm_plan,
 ]
 """What the application serves of configuration."""

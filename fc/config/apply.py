@@ -3,7 +3,7 @@
 import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -15,7 +15,8 @@ from fc.base.notify import CONFIG_CHANGED
 from fc.base.problems import Problem
 from fc.config.compile import Resource, ResourceId
 from fc.config.diff import Change, Plan, diff, moved
-from fc.config.errors import ConfigurationError, PlanChangedError, RemovesEverythingError
+from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
+from fc.config.guards import reasons_to_hold
 from fc.config.inventory import (
     Origin,
     owned_elsewhere,
@@ -68,10 +69,18 @@ async def make_plan(database: Database, source: str, resources: Mapping[Resource
     Raises:
         ConfigurationError: it would take over rows that git does not own.
     """
+    return (await make_guarded_plan(database, source, resources))[0]
+
+
+async def make_guarded_plan(
+    database: Database, source: str, resources: Mapping[ResourceId, Resource]
+) -> tuple[Plan, tuple[str, ...]]:
+    """As ``make_plan``, with the reasons for which the plan has to be confirmed; none: it need not be."""
     async with database.transaction() as connection:
-        plan = diff(await read_inventory(connection, source, resources), resources)
+        inventory = await read_inventory(connection, source, resources)
+        plan = diff(inventory, resources)
         await _refuse_takeover(connection, source, plan, resources)
-    return plan
+    return plan, reasons_to_hold(plan, inventory, resources)
 
 
 async def apply(
@@ -80,7 +89,7 @@ async def apply(
     resources: Mapping[ResourceId, Resource],
     *,
     expected_digest: str | None = None,
-    remove_everything: bool = False,
+    confirmed: Collection[str] = (),
     started: float | None = None,
 ) -> Applied:
     """Make the database as ``resources`` say, in a transaction of its own; see ``apply_within``."""
@@ -90,7 +99,7 @@ async def apply(
             origin,
             resources,
             expected_digest=expected_digest,
-            remove_everything=remove_everything,
+            confirmed=confirmed,
             started=started,
         )
 
@@ -101,7 +110,7 @@ async def apply_within(
     resources: Mapping[ResourceId, Resource],
     *,
     expected_digest: str | None = None,
-    remove_everything: bool = False,
+    confirmed: Collection[str] = (),
     started: float | None = None,
 ) -> Applied:
     """Make the database as ``resources`` say: everything or nothing.
@@ -111,12 +120,12 @@ async def apply_within(
         origin: where the configuration comes from; one application of a source at a time, the others wait.
         resources: compiled without problems, and sealed.
         expected_digest: of the plan that was shown; none: whatever is right now.
-        remove_everything: a plan that removes all there is is meant.
+        confirmed: digests, or their beginnings, of plans that were confirmed though they remove much.
         started: ``time.monotonic()`` of when the work on it began, for the recorded duration.
 
     Raises:
         PlanChangedError: the plan is not the one that was shown.
-        RemovesEverythingError: it would remove all there is.
+        PlanHeldError: it removes so much that it has to be confirmed, and was not.
         ConfigurationError: it would take over rows that git does not own.
     """
     began = time.monotonic() if started is None else started
@@ -125,16 +134,17 @@ async def apply_within(
     plan = diff(inventory, resources)
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
-    if plan.removes_everything and not remove_everything:
-        raise RemovesEverythingError(plan.owned)
     await _refuse_takeover(connection, origin.source, plan, resources)
+    reasons = reasons_to_hold(plan, inventory, resources)
+    if reasons and not plan.confirmed_by(confirmed):
+        raise PlanHeldError(plan, reasons)
     await relocate(connection, origin.source, moved(inventory, resources))
     if not plan.changes:
         return Applied(plan, None)
     for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
         await _write(connection, kind, list(changes), resources)
     await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
-    revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan)
+    revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan, reasons=reasons)
     await write_inventory(connection, origin.source, revision, plan)
     await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
     return Applied(plan, revision)

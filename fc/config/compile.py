@@ -11,7 +11,7 @@ import msgspec
 from fc.base.problems import Problem, sorted_problems
 from fc.config.declared import Declared, Entry, Fragment
 from fc.config.defaulting import Defaulting, Scope
-from fc.config.language import KIND_BY_NAME, SECTIONS, Fields, Kind
+from fc.config.language import KIND_BY_NAME, LIFE, SECTIONS, Fields, Kind
 from fc.config.wording import did_you_mean
 
 ResourceId = tuple[str, str]
@@ -155,7 +155,7 @@ class _Gathered:
         fields = {
             kind.scalar or field: value
             for field, value in given.items()
-            if entry.name is not None or field != "name"
+            if (entry.name is not None or field != "name") and (field not in LIFE or value != LIFE[field])
         }
         secrets = {field: (secret, declared.places[field]) for field, secret in declared.secrets.items()}
         for field, default in defaults.items():

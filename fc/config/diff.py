@@ -12,6 +12,8 @@ from fc.config.compile import Resource, ResourceId
 from fc.config.language import KIND_BY_NAME, KIND_ORDER, Fields
 
 Action = Literal["create", "update", "delete"]
+DIGEST_SHOWN = 12
+"""Characters of a digest that people are shown, and must give at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,15 @@ class Plan:
         """How many of each action."""
         counted = Counter(change.action for change in self.changes)
         return {action: counted[action] for action in ("create", "update", "delete")}
+
+    @property
+    def short_digest(self) -> str:
+        """Enough of the digest to name this plan."""
+        return self.digest[:DIGEST_SHOWN]
+
+    def confirmed_by(self, given: Iterable[str]) -> bool:
+        """Whether one of ``given`` is this plan's digest, or enough of its beginning."""
+        return any(len(one) >= DIGEST_SHOWN and self.digest.startswith(one.lower()) for one in given)
 
     @property
     def removes_everything(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.problems import Problem, sorted_problems
+from fc.config.diff import Plan
 
 
 class ConfigurationError(InvalidInputError):
@@ -38,14 +39,17 @@ class PlanChangedError(ConflictError):
         )
 
 
-class RemovesEverythingError(ConflictError):
-    """The plan would remove all there is, as an empty or wrong directory does."""
+class PlanHeldError(ConflictError):
+    """The plan removes so much that somebody has to confirm it."""
 
-    code = "removes_everything"
+    code = "plan_held"
 
-    def __init__(self, count: int) -> None:
-        self.count = count
+    def __init__(self, plan: Plan, reasons: tuple[str, ...]) -> None:
+        self.plan = plan
+        self.reasons = reasons
+        """One sentence each."""
         super().__init__(
-            f"this would remove everything that git owns here ({count} resources), as an empty repository or a wrong "
-            "path does; if it is meant, run fcctl apply with --remove-everything"
+            f"the plan is held: {'; '.join(reasons)}. If it is meant, confirm it: fcctl confirm {plan.short_digest}, "
+            f"or a commit with the line 'FC-Confirm: {plan.short_digest}' at its end; with a directory, fcctl apply "
+            f"--confirm {plan.short_digest}"
         )

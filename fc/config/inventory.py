@@ -127,9 +127,22 @@ async def write_revision(
     *,
     plan: Plan | None = None,
     problems: Iterable[Problem] = (),
+    reasons: Iterable[str] = (),
+    held: bool = False,
 ) -> uuid.UUID:
-    """Record a try: applied if there is a ``plan``, else failed. ``duration`` is in seconds."""
+    """Record a try: applied if there is a ``plan`` (or only held), else failed.
+
+    Args:
+        connection: in a transaction.
+        origin: what was tried.
+        duration: seconds.
+        plan: what was to change.
+        problems: why it failed.
+        reasons: for which the plan had to be confirmed.
+        held: it was not.
+    """
     commit = origin.commit
+    status = "failed" if plan is None else "held" if held else "applied"
     revision: uuid.UUID = await connection.fetchval(
         _REVISION,
         origin.source,
@@ -137,8 +150,8 @@ async def write_revision(
         commit.author if commit else None,
         commit.subject if commit else None,
         commit.committed_at if commit else None,
-        "failed" if plan is None else "applied",
-        {} if plan is None else {"digest": plan.digest, "summary": plan.summary},
+        status,
+        {} if plan is None else {"digest": plan.digest, "summary": plan.summary, "reasons": list(reasons)},
         list(problems),
         duration,
     )

@@ -40,6 +40,14 @@ class _Shape(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What all shapes have in common: unknown keys are errors."""
 
 
+class _Kept(_Shape, kw_only=True):
+    """What stands on its own and has its own life."""
+
+    protected: Annotated[
+        bool, Meta(description="A plan that would remove it is held until somebody confirms it.")
+    ] = False
+
+
 class GitInput(_Shape, tag_field="type", tag="git"):
     """A git repository, given to the expression as a source tree."""
 
@@ -76,7 +84,7 @@ class BuildInput(_Shape, tag_field="type", tag="build"):
     ]
 
 
-class Jobset(_Shape):
+class Jobset(_Kept):
     """What of a project is evaluated, how often, and how much of the farm it may use."""
 
     nix_expression: Annotated[
@@ -195,7 +203,7 @@ class WebhookNotification(_Shape, tag_field="type", tag="webhook"):
     enabled: Annotated[bool, Meta(description="false: nothing is sent.")] = True
 
 
-class Project(_Shape):
+class Project(_Kept):
     """A repository whose jobs are built."""
 
     repository_url: Annotated[GitUrl, Meta(description="Where the repository is.")]
@@ -218,7 +226,7 @@ class Project(_Shape):
     ] = {}
 
 
-class User(_Shape):
+class User(_Kept):
     """An account."""
 
     email: Annotated[Email, Meta(description="Address; no two users share one.")]
@@ -228,7 +236,7 @@ class User(_Shape):
     public_dashboard: Annotated[bool, Meta(description="Others may see the user's dashboard.")] = False
 
 
-class ApiKey(_Shape):
+class ApiKey(_Kept):
     """A key for programs."""
 
     key: Annotated[Secret, Meta(description="The key itself; only its SHA-256 is stored.")]
@@ -238,7 +246,7 @@ class ApiKey(_Shape):
     ] = None
 
 
-class RemoteBuilder(_Shape):
+class RemoteBuilder(_Kept):
     """A machine with sshd and Nix that builds."""
 
     ssh_uri: Annotated[
@@ -274,7 +282,7 @@ class RemoteBuilder(_Shape):
     ] = None
 
 
-class Role(_Shape):
+class Role(_Kept):
     """A named set of scopes."""
 
     description: Annotated[Text, Meta(description="What it is for.")]
@@ -293,7 +301,7 @@ class WorkerPoolConfig(_Shape):
     ] = []
 
 
-class WorkerPool(_Shape):
+class WorkerPool(_Kept):
     """Machines that belong together."""
 
     provider_id: Annotated[Literal["ssh"], Meta(description="How its machines are had.")]
@@ -368,6 +376,9 @@ KINDS: tuple[Kind, ...] = (
 
 KIND_BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 KIND_ORDER: dict[str, int] = {kind.name: number for number, kind in enumerate(KINDS)}
+LIFE: dict[str, Any] = {"protected": False}
+"""Fields that say how a resource lives and are no column, with what holds where they are not written: then a
+resource says nothing of them, so that its content hash is that of its row."""
 SECTIONS: dict[str | None, dict[str, Kind]] = {
     parent: {kind.section: kind for kind in KINDS if kind.parent == parent}
     for parent in {kind.parent for kind in KINDS}

@@ -1,5 +1,6 @@
 """Plans for people and programs: text with field-level before and after, and JSON. Never a secret."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -14,10 +15,11 @@ _STYLES = {"create": "green", "update": "yellow", "delete": "red"}
 _LONGEST = 200
 
 
-def plan_json(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON values."""
+def plan_json(plan: Plan, reasons: Iterable[str] = ()) -> dict[str, Any]:
+    """A plan as JSON values, with the reasons for which it has to be confirmed."""
     return {
         "digest": plan.digest,
+        "held": list(reasons),
         "summary": plan.summary,
         "changes": [
             {
@@ -37,8 +39,8 @@ def plan_json(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_text(plan: Plan) -> Text:
-    """A plan to read, coloured where the output can show it."""
+def plan_text(plan: Plan, reasons: Iterable[str] = ()) -> Text:
+    """A plan to read, coloured where the output can show it, with the reasons for which it has to be confirmed."""
     text = Text()
     for change in plan.changes:
         style = _STYLES[change.action]
@@ -53,7 +55,10 @@ def plan_text(plan: Plan) -> Text:
             if name in change.defaulted:
                 text.append(f"  (default, {change.defaulted[name]})", style="dim")
             text.append("\n")
-    return text.append(f"{summary_line(plan)}\n")
+    text.append(f"{summary_line(plan)}\n")
+    for reason in reasons:
+        text.append(f"held: {_shown(reason)}\n", style="bold red")
+    return text
 
 
 def summary_line(plan: Plan) -> str:
@@ -61,7 +66,7 @@ def summary_line(plan: Plan) -> str:
     if not plan.changes:
         return "nothing to change"
     counted = plan.summary
-    return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove (plan {plan.digest[:12]})"
+    return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove (plan {plan.short_digest})"
 
 
 def applied_line(plan: Plan) -> str:

@@ -12,6 +12,8 @@ from fc.base.errors import ConflictError
 from fc.base.git_url import redact_git_url
 from fc.base.problems import Problem
 from fc.base.settings import ConfigurationSettings
+from fc.config.diff import DIGEST_SHOWN
+from fc.config.errors import PlanHeldError
 
 SOURCE = "default"
 """Name of the source that the settings describe; directories applied by hand belong to it too."""
@@ -40,6 +42,8 @@ _HOLD = "SELECT 1 FROM config_sources WHERE name = $1 AND claim_token = $2 FOR U
 _FINISH = """
 UPDATE config_sources SET status = $3, error_message = $4, errors = $5, failures = $6,
     last_seen_commit = COALESCE($7, last_seen_commit),
+    held = CASE WHEN $3 = 'failed' THEN held ELSE $10::jsonb END,
+    confirmed_digest = CASE WHEN $3 = 'failed' OR confirmed_digest = $10::jsonb ->> 'digest' THEN confirmed_digest END,
     last_synced_at = CASE WHEN $3 = 'synced' THEN now() ELSE last_synced_at END,
     next_sync_at = now() + make_interval(secs => $8),
     sync_requested_at = CASE WHEN sync_requested_at IS DISTINCT FROM $9 THEN sync_requested_at END,
@@ -52,6 +56,17 @@ _RELEASE = (
 _REQUEST = "UPDATE config_sources SET sync_requested_at = clock_timestamp() WHERE name = $1"
 _LATEST = """
 SELECT id FROM config_revisions WHERE source = $1 AND status = 'applied' ORDER BY created_at DESC LIMIT 1
+"""
+_CONFIRM = """
+UPDATE config_sources SET confirmed_digest = held ->> 'digest', sync_requested_at = clock_timestamp()
+WHERE name = $1 AND status = 'held' AND length($2) >= $3 AND starts_with(held ->> 'digest', lower($2))
+RETURNING confirmed_digest
+"""
+_CONFIRMED = "SELECT confirmed_digest FROM config_sources WHERE name = $1"
+_HELD = "SELECT held ->> 'digest' FROM config_sources WHERE name = $1 AND status = 'held'"
+_HELD_ALIKE = """
+SELECT status = 'held' AND commit_hash IS NOT DISTINCT FROM $2 AND plan ->> 'digest' = $3
+FROM config_revisions WHERE source = $1 ORDER BY created_at DESC LIMIT 1
 """
 _SAME_FAILURE = """
 SELECT status = 'failed' AND commit_hash IS NOT DISTINCT FROM $2 AND errors = $3::jsonb
@@ -118,8 +133,61 @@ async def finish_synced(
 ) -> None:
     """Record that the database is as ``commit`` says, and give the claim back."""
     await connection.execute(
-        _FINISH, held.source, held.token, "synced", None, [], 0, commit, poll_seconds, held.requested_at
+        _FINISH, held.source, held.token, "synced", None, [], 0, commit, poll_seconds, held.requested_at, None
     )
+
+
+async def finish_held(
+    connection: asyncpg.Connection, held: Claim, commit: str, error: PlanHeldError, poll_seconds: float
+) -> None:
+    """Record that the plan of ``commit`` waits to be confirmed, and give the claim back."""
+    waiting = {"digest": error.plan.digest, "commit": commit, "reasons": list(error.reasons)}
+    message = f"the plan is held until it is confirmed: {'; '.join(error.reasons)}"
+    await connection.execute(
+        _FINISH,
+        held.source,
+        held.token,
+        "held",
+        message,
+        [],
+        0,
+        commit,
+        poll_seconds,
+        held.requested_at,
+        waiting,
+    )
+
+
+async def confirm(connection: Database | asyncpg.Connection, digest: str) -> str:
+    """Have the plan that is held applied if it is still the same then; its whole digest.
+
+    Args:
+        connection: where the source is.
+        digest: of the plan, or at least the twelve characters that are shown.
+
+    Raises:
+        ConflictError: no plan is held, or another one.
+    """
+    found: str | None = await connection.fetchval(_CONFIRM, SOURCE, digest, DIGEST_SHOWN)
+    if found is not None:
+        return found
+    waiting = await connection.fetchval(_HELD, SOURCE)
+    if waiting is None:
+        message = "no plan is held, so there is nothing to confirm"
+    else:
+        message = f"the plan that is held is {waiting[:DIGEST_SHOWN]}, not {digest[:64]!r}; look at it before you confirm it"
+    raise ConflictError(message)
+
+
+async def confirmed(connection: asyncpg.Connection, source: str) -> list[str]:
+    """The plan that was confirmed, if there is one."""
+    found: str | None = await connection.fetchval(_CONFIRMED, source)
+    return [] if found is None else [found]
+
+
+async def held_alike(connection: asyncpg.Connection, commit: str, digest: str) -> bool:
+    """Whether the last revision is the same plan of the same commit, held: then it needs no other record."""
+    return bool(await connection.fetchval(_HELD_ALIKE, SOURCE, commit, digest))
 
 
 async def finish_failed(
@@ -143,6 +211,7 @@ async def finish_failed(
         commit,
         retry_seconds,
         held.requested_at,
+        None,
     )
 
 

@@ -20,7 +20,7 @@ from fc.base.settings import Settings
 from fc.config import sources
 from fc.config.apply import Applied, apply_within
 from fc.config.compile import Compiled, Compiler
-from fc.config.errors import ConfigurationError, RemovesEverythingError
+from fc.config.errors import ConfigurationError, PlanHeldError
 from fc.config.inventory import Origin, write_revision
 from fc.config.load import Loaded, Loader
 from fc.config.outside import Surroundings
@@ -28,6 +28,8 @@ from fc.config.sealing import seal
 
 _FIRST_RETRY_SECONDS = 2.0
 _LONGEST_RETRY_SECONDS = 60.0
+CONFIRMATION = "FC-Confirm"
+"""Trailer of a commit that confirms the plan with that digest."""
 
 log = structlog.get_logger(__name__)
 
@@ -97,9 +99,8 @@ class Synchronizer:
             await self._apply(held, commit, compiled, started)
         except ConfigurationError as error:
             await self._refuse(held, commit, error.summary, error.problems, started)
-        except RemovesEverythingError as error:
-            problem = Problem(self._configured.path, 1, 1, str(error))
-            await self._refuse(held, commit, str(error), (problem,), started)
+        except PlanHeldError as error:
+            await self._wait(held, commit, error, started)
 
     @property
     def _poll(self) -> float:
@@ -124,13 +125,37 @@ class Synchronizer:
             await sources.finish_synced(self._database, held, commit, self._poll)
             return
         origin = Origin(held.source, await self._mirror.commit_info(commit))
+        trailers = await self._mirror.trailers(commit, CONFIRMATION)
         async with self._database.transaction() as connection:
             await sources.hold(connection, held)
-            applied = await apply_within(connection, origin, compiled.resources, started=started)
+            confirmed = [*trailers, *await sources.confirmed(connection, held.source)]
+            applied = await apply_within(
+                connection, origin, compiled.resources, confirmed=confirmed, started=started
+            )
             latest = await sources.latest_revision(connection)
             await sources.finish_synced(connection, held, commit, self._poll)
         self._seen = _Seen(commit, seals, latest)
         _log_applied(applied, commit, started)
+
+    async def _wait(self, held: sources.Claim, commit: str, error: PlanHeldError, started: float) -> None:
+        """Record a plan that waits to be confirmed. The same plan again is no other revision."""
+        self._seen = None
+        origin = Origin(held.source, await self._mirror.commit_info(commit))
+        async with self._database.transaction() as connection:
+            await sources.hold(connection, held)
+            if not await sources.held_alike(connection, commit, error.plan.digest):
+                await write_revision(
+                    connection,
+                    origin,
+                    time.monotonic() - started,
+                    plan=error.plan,
+                    reasons=error.reasons,
+                    held=True,
+                )
+                log.warning(
+                    "configuration held", commit=commit, digest=error.plan.digest, reasons=error.reasons
+                )
+            await sources.finish_held(connection, held, commit, error, self._poll)
 
     async def _refuse(
         self, held: sources.Claim, commit: str, message: str, problems: tuple[Problem, ...], started: float

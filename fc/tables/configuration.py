@@ -40,8 +40,12 @@ class ConfigSource(Table, tablename="config_sources"):
     """Until then the claim stands; afterwards anyone may take it over."""
     created_at = Timestamptz()
     """When it was first set."""
+    held = JSONB(default=None, null=True)
+    """The plan that waits to be confirmed: digest, commit and reasons."""
+    confirmed_digest = Varchar(length=64, default=None, null=True)
+    """The plan that somebody confirmed; it is applied if it is still the same."""
 
-    config_sources_status_check = Check("status IN ('pending', 'synced', 'failed')")
+    config_sources_status_check = Check("status IN ('pending', 'synced', 'failed', 'held')")
 
 
 class ConfigRevision(Table, tablename="config_revisions"):
@@ -69,7 +73,7 @@ class ConfigRevision(Table, tablename="config_revisions"):
     created_at = Timestamptz()
     """When it was tried."""
 
-    config_revisions_status_check = Check("status IN ('applied', 'failed')")
+    config_revisions_status_check = Check("status IN ('applied', 'failed', 'held')")
 
 
 class ConfigChange(Table, tablename="config_changes"):
@@ -97,7 +101,7 @@ class ConfigChange(Table, tablename="config_changes"):
     created_at = Timestamptz()
     """When it was applied."""
 
-    config_changes_action_check = Check("action IN ('create', 'update', 'delete')")
+    config_changes_action_check = Check("action IN ('create', 'update', 'delete', 'rename', 'adopt')")
 
 
 class ConfigResource(Table, tablename="config_resources"):

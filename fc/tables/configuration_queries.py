@@ -12,6 +12,16 @@ from fc.base.problems import Problem
 _PAGE = 50
 
 
+class ConfigHold(msgspec.Struct, frozen=True):
+    """A plan that removes so much that it waits to be confirmed."""
+
+    digest: str
+    """What ``fcctl confirm`` is given; its first twelve characters do."""
+    commit: str
+    reasons: list[str]
+    """Why it waits, one sentence each."""
+
+
 class ConfigSource(msgspec.Struct, frozen=True):
     """A configuration repository and how its last synchronisation went."""
 
@@ -19,7 +29,7 @@ class ConfigSource(msgspec.Struct, frozen=True):
     url: str
     branch: str
     path: str
-    status: Literal["pending", "synced", "failed"]
+    status: Literal["pending", "synced", "failed", "held"]
     error_message: str | None
     """Why the last try failed, in one sentence; none when it did not."""
     errors: list[Problem]
@@ -34,6 +44,8 @@ class ConfigSource(msgspec.Struct, frozen=True):
     applied_commit: str | None
     """Commit of the last revision that was applied."""
     applied_at: datetime | None
+    held: ConfigHold | None
+    """The plan that waits, while the status is ``held``."""
 
 
 class ConfigRevision(msgspec.Struct, frozen=True):
@@ -46,12 +58,16 @@ class ConfigRevision(msgspec.Struct, frozen=True):
     author: str | None
     subject: str | None
     committed_at: datetime | None
-    status: Literal["applied", "failed"]
+    status: Literal["applied", "failed", "held"]
     created: int
     """How many resources it created; ``updated`` and ``deleted`` likewise."""
     updated: int
     deleted: int
     errors: list[Problem]
+    digest: str | None
+    """Of its plan; none when it failed before there was one."""
+    reasons: list[str]
+    """For which it had to be confirmed."""
     duration_seconds: float
     created_at: datetime
 
@@ -78,7 +94,8 @@ class ConfigOwner(msgspec.Struct, frozen=True):
 
 _SOURCES = """
 SELECT s.name, s.url, s.branch, s.path, s.status, s.error_message, s.errors, s.failures, s.last_seen_commit,
-       s.last_synced_at, s.sync_requested_at, s.next_sync_at, r.commit_hash AS applied_commit, r.created_at AS applied_at
+       s.last_synced_at, s.sync_requested_at, s.next_sync_at, r.commit_hash AS applied_commit, r.created_at AS applied_at,
+       CASE WHEN s.status = 'held' THEN s.held END AS held
 FROM config_sources s
 LEFT JOIN LATERAL (
     SELECT commit_hash, created_at FROM config_revisions
@@ -91,7 +108,8 @@ _REVISION_COLUMNS = """
 id, source, commit_hash, author, subject, committed_at, status, errors, duration_seconds, created_at,
 COALESCE((plan #>> '{summary,create}')::int, 0) AS created,
 COALESCE((plan #>> '{summary,update}')::int, 0) AS updated,
-COALESCE((plan #>> '{summary,delete}')::int, 0) AS deleted
+COALESCE((plan #>> '{summary,delete}')::int, 0) AS deleted,
+plan ->> 'digest' AS digest, COALESCE(plan -> 'reasons', '[]'::jsonb) AS reasons
 """
 
 

@@ -86,7 +86,7 @@ SELECT concat_ws('|',
 
 _CONFIGURATION = """
 SELECT concat_ws('|',
-    (SELECT string_agg(concat_ws(',', status, last_seen_commit, last_synced_at, error_message, errors), ';' ORDER BY name)
+    (SELECT string_agg(concat_ws(',', status, last_seen_commit, last_synced_at, error_message, errors, held), ';' ORDER BY name)
      FROM config_sources),
     (SELECT max(created_at) FROM config_revisions))
 """

@@ -41,6 +41,7 @@ _LOOKS: dict[str, Look] = {
     "lost": Look("lost", "warn", "warn"),
     # configuration
     "synced": Look("synced", "good", "good"),
+    "held": Look("held until confirmed", "warn", "clock"),
     "applied": Look("applied", "good", "good"),
     # deliveries
     "completed": Look("delivered", "good", "good"),

@@ -11,8 +11,10 @@ import httpx
 import msgspec
 import pytest
 from litestar import Litestar
+from litestar.datastructures import State
 from litestar.di import Provide
 
+from fc.access.keys import hash_key
 from fc.base.database import Database
 from fc.base.secrets import Secrets
 from fc.base.settings import ConfigurationSettings, Settings
@@ -76,6 +78,7 @@ async def opened(database: Database, settings: Settings, tmp_path: Path) -> Asyn
                 name: Provide(_giving(value), sync_to_thread=False) for name, value in held.items()
             },
             exception_handlers=HANDLERS,
+            state=State({"database": database}),
         )
         transport = httpx.ASGITransport(app)  # type: ignore[arg-type]  # the two describe ASGI in different types
         clients.append(httpx.AsyncClient(transport=transport, base_url="http://fc.example.org"))
@@ -229,3 +232,35 @@ async def test_a_broken_commit_is_told_with_every_problem(
     assert [(one["line"], one["column"]) for one in source["errors"]] == [(1, 12), (1, 13)]
     (revision,) = (await client.get("/api/v1/configuration/revisions")).json()["revisions"]
     assert (revision["status"], revision["errors"]) == ("failed", source["errors"])
+
+
+async def test_an_admin_confirms_a_plan_that_is_held_and_nobody_else(
+    database: Database, opened: Open
+) -> None:
+    for role in ("admin", "restart-jobs"):
+        await database.execute(
+            "INSERT INTO api_keys (name, key_hash, role) VALUES ($1, $2, $1)", role, hash_key(role)
+        )
+    waiting = {"digest": "ab" * 32, "commit": "c" * 40, "reasons": ["it would remove much"]}
+    await database.execute("UPDATE config_sources SET status = 'held', held = $1", waiting)
+    client = opened()
+    assert (await client.get("/api/v1/configuration")).json()["sources"][0]["held"] == waiting
+
+    async def confirm(digest: str, key: str | None) -> int:
+        headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        answer = await client.post(
+            "/api/v1/configuration/confirmations", json={"digest": digest}, headers=headers
+        )
+        return answer.status_code
+
+    assert await confirm("ab" * 6, None) == 401
+    assert await confirm("ab" * 6, "restart-jobs") == 403
+    assert await confirm("cd" * 6, "admin") == 409
+    assert not await requested(database)
+    assert await confirm("ab" * 6, "admin") == 202
+    assert await requested(database)
+    assert await database.fetchval("SELECT confirmed_digest FROM config_sources") == "ab" * 32
+    assert (
+        await database.fetchval("SELECT actor || ' ' || action FROM audit_events")
+        == "api_key:admin configure"
+    )

@@ -10,7 +10,7 @@ from fc.base.database import Database
 from fc.base.git import CommitInfo
 from fc.config.apply import Applied, apply, jobsets_to_check, make_plan
 from fc.config.diff import diff
-from fc.config.errors import ConfigurationError, PlanChangedError, RemovesEverythingError
+from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
 from fc.config.inventory import Origin
 from fc.config.sources import SOURCE
 from tests.support.configuration import WHOLE, project, sealed, shown, value_of
@@ -21,6 +21,12 @@ COMMIT = CommitInfo("c" * 40, "Ada", "Say hello", datetime(2026, 1, 2, tzinfo=UT
 async def put(database: Database, text: str, **options: Any) -> Applied:
     """Apply a text."""
     return await apply(database, Origin(SOURCE, COMMIT), sealed(text).resources, **options)
+
+
+async def confirm_and_put(database: Database, text: str) -> Applied:
+    """Apply a text whatever it removes."""
+    plan = await make_plan(database, SOURCE, sealed(text).resources)
+    return await put(database, text, confirmed=[plan.digest])
 
 
 async def state(database: Database) -> dict[str, list[tuple[Any, ...]]]:
@@ -104,7 +110,11 @@ async def test_a_revision_keeps_its_commit_and_every_change(database: Database) 
     assert (row["commit_hash"], row["author"], row["subject"], row["committed_at"]) == (
         COMMIT.hash, COMMIT.author, COMMIT.subject, COMMIT.committed_at,
     )  # fmt: skip
-    assert row["plan"] == {"digest": applied.plan.digest, "summary": {"create": 13, "update": 0, "delete": 0}}
+    assert row["plan"] == {
+        "digest": applied.plan.digest,
+        "summary": {"create": 13, "update": 0, "delete": 0},
+        "reasons": [],
+    }
     changes = await database.fetch("SELECT * FROM config_changes WHERE key = 'deploy-bot'")
     assert [(one["action"], one["before"], one["after"], one["line"]) for one in changes] == [
         ("create", None, {"key": "«secret» deploy-key", "role": "restart-jobs", "user": "alice"}, 22)
@@ -129,7 +139,7 @@ async def test_what_is_taken_out_of_git_goes_and_what_has_a_history_is_kept_disa
     identities = await database.fetch(
         "SELECT id FROM projects UNION ALL SELECT id FROM jobsets UNION ALL SELECT id FROM users"
     )
-    await put(database, "{}", remove_everything=True)
+    await confirm_and_put(database, "{}")
     rows = await state(database)
     assert {name: len(found) for name, found in rows.items()} == {
         "users": 1, "roles": 0, "remote_builders": 1, "worker_pools": 0, "api_keys": 0, "projects": 1, "jobsets": 1,
@@ -184,7 +194,7 @@ async def test_a_row_made_by_hand_is_never_taken_over(
 
 async def test_what_somebody_brought_back_by_hand_is_theirs(database: Database) -> None:
     await put(database, project("p", main="x"))
-    await put(database, "{}", remove_everything=True)
+    await confirm_and_put(database, "{}")
     await database.execute("UPDATE projects SET enabled = true")
     with pytest.raises(ConfigurationError, match="project 'p' is there already"):
         await put(database, project("p", main="x"))
@@ -206,10 +216,10 @@ async def test_another_source_keeps_what_it_owns(database: Database) -> None:
 async def test_an_empty_repository_removes_nothing_unless_that_is_meant(database: Database) -> None:
     await put(database, WHOLE)
     before = await state(database)
-    with pytest.raises(RemovesEverythingError, match=r"everything that git owns here \(13 resources\)"):
+    with pytest.raises(PlanHeldError, match=r"everything that git owns here \(13 resources\)"):
         await put(database, "{}")
     assert await state(database) == before
-    assert (await put(database, "{}", remove_everything=True)).plan.summary["delete"] == 13
+    assert (await confirm_and_put(database, "{}")).plan.summary["delete"] == 13
 
 
 async def test_the_plan_that_was_shown_is_the_plan_that_is_applied(database: Database) -> None:

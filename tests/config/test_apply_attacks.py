@@ -21,7 +21,7 @@ from fc.config.diff import Owned, diff
 from fc.config.errors import PlanChangedError
 from fc.config.inventory import Origin
 from fc.config.sources import SOURCE
-from tests.config.test_apply import put, state
+from tests.config.test_apply import confirm_and_put, put, state
 from tests.support.configuration import WHOLE, project, sealed
 from tests.support.waiting import eventually
 
@@ -223,7 +223,7 @@ def test_applying_reaches_the_same_rows_whatever_was_there_before(
                 ):
                     await connection.execute(f"DELETE FROM {table}")
             for text in texts:
-                await put(database, text, remove_everything=True)
+                await confirm_and_put(database, text)
             found = await state(database)
         finally:
             await database.close()

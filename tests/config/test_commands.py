@@ -1,6 +1,7 @@
 """The commands as people and scripts use them: output, errors, exit statuses."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -135,8 +136,11 @@ def test_apply_refuses_to_remove_everything_unless_told(run: Run, directory: Pat
     (directory / "fc.yaml").unlink()
     refused = run("apply", directory, "--yes")
     assert refused.exit_code == 1
-    assert "this would remove everything that git owns here (2 resources)" in refused.stderr
-    assert run("apply", directory, "--yes", "--remove-everything").exit_code == 0
+    assert "it would remove everything that git owns here (2 resources)" in refused.stderr
+    found = re.search(r"--confirm ([0-9a-f]{12})", refused.stderr)
+    assert found is not None
+    assert run("apply", directory, "--yes", "--confirm", "0" * 12).exit_code == 1
+    assert run("apply", directory, "--yes", "--confirm", found[1]).exit_code == 0
 
 
 def test_a_row_made_by_hand_is_named_at_the_place_that_declares_it(

@@ -233,10 +233,10 @@ async def test_an_emptied_repository_removes_nothing(
     before = await state(database)
     repository.commit({"fc.yaml": None, "README.md": "empty"})
     found = await again(database, synchronizer)
-    assert found.status == "failed"
-    assert "this would remove everything that git owns here (13 resources)" in (found.error_message or "")
+    assert found.status == "held"
+    assert "it would remove everything that git owns here (13 resources)" in (found.error_message or "")
     assert await state(database) == before
-    assert (await config_revisions(database))[0].status == "failed"
+    assert (await config_revisions(database))[0].status == "held"
 
 
 async def test_a_missing_secret_is_named_where_it_is_used(

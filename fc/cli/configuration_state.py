@@ -1,0 +1,41 @@
+"""Commands about the configuration that is in force: status, confirm."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from fc.base.settings import load_settings
+from fc.cli.options import settings_option
+
+
+def commands() -> list[click.Command]:
+    """What ``fcctl`` registers from here."""
+    return [status, confirm]
+
+
+@click.command()
+@settings_option
+@click.option("--json", "as_json", is_flag=True, help="The state as JSON.")
+@click.pass_context
+def status(context: click.Context, settings_file: Path | None, *, as_json: bool) -> None:
+    """Show what of the configuration is in force, what is wrong, and what waits to be confirmed.
+
+    Exit status 0: what git says is in force, 1: it is not.
+    """
+    from fc.cli.configuration_state_work import run_status
+
+    context.exit(asyncio.run(run_status(load_settings(settings_file), as_json=as_json)))
+
+
+@click.command()
+@click.argument("digest")
+@settings_option
+def confirm(digest: str, settings_file: Path | None) -> None:
+    """Have the plan DIGEST, which is held, applied. fcctl status shows which it is and why it is held.
+
+    The service applies it if it is still the same plan when it looks.
+    """
+    from fc.cli.configuration_state_work import run_confirm
+
+    asyncio.run(run_confirm(digest, load_settings(settings_file)))

@@ -1,0 +1,57 @@
+"""What the commands about the configuration in force do."""
+
+from getpass import getuser
+
+import click
+import msgspec
+
+from fc.access.audit import record_event
+from fc.base.settings import Settings
+from fc.cli.connect import opened
+from fc.config.diff import DIGEST_SHOWN
+from fc.config.sources import confirm
+from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
+
+
+async def run_status(settings: Settings, *, as_json: bool) -> int:
+    """Show the sources; 0 all are in force, 1 not."""
+    async with opened(settings) as database:
+        sources = await config_sources(database)
+        owned = await config_resource_counts(database)
+    if as_json:
+        state = msgspec.json.encode({"sources": sources, "resources": owned})
+        click.echo(msgspec.json.format(state, indent=2).decode())
+    else:
+        if not sources:
+            click.echo("no configuration repository is followed")
+        for source in sources:
+            click.echo("\n".join(_lines(source)))
+        click.echo(f"git owns {sum(owned.values())} resources")
+    return 0 if all(source.status == "synced" for source in sources) else 1
+
+
+async def run_confirm(digest: str, settings: Settings) -> None:
+    """Confirm the plan that is held."""
+    async with opened(settings) as database, database.transaction() as connection:
+        found = await confirm(connection, digest)
+        await record_event(connection, actor=f"cli:{getuser()}", action="configure", kind="plan", key=found)
+    click.echo(f"confirmed: plan {found[:DIGEST_SHOWN]} is applied by the service's next synchronisation")
+
+
+def _lines(source: ConfigSource) -> list[str]:
+    """One source for people."""
+    lines = [
+        f"{source.name}: {source.status}  ({source.url}, branch {source.branch})",
+        f"  in force: {source.applied_commit or 'nothing that came from git'}",
+        f"  newest commit seen: {source.last_seen_commit or 'none'}",
+    ]
+    if source.held is not None:
+        shown = source.held.digest[:DIGEST_SHOWN]
+        lines += [f"  held: {reason}" for reason in source.held.reasons]
+        lines.append(
+            f"  if it is meant: fcctl confirm {shown}, or a commit with the line 'FC-Confirm: {shown}' at its end"
+        )
+    elif source.error_message is not None:
+        lines.append(f"  error: {source.error_message}")
+    lines += [f"  {problem}" for problem in source.errors]
+    return lines
