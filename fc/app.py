@@ -22,7 +22,7 @@ from fc.base.log import configure_logging
 from fc.base.looping import backoff
 from fc.base.nix_cli import Nix
 from fc.base.notify import Listener
-from fc.base.secrets import Secrets
+from fc.base.secrets import secrets_of
 from fc.base.settings import Settings, load_settings
 from fc.build.api import ROUTES as BUILD
 from fc.cache.api import ROUTES as CACHE
@@ -135,7 +135,7 @@ async def _running(settings: Settings, state: State) -> AsyncIterator[None]:
     state.update(
         database=database,
         settings=settings,
-        secrets=Secrets(settings.secrets.directory),
+        secrets=secrets_of(settings),
         listener=listener,
         static=static,
         pages=Pages(static),

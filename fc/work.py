@@ -15,7 +15,7 @@ from fc.base.log import configure_logging
 from fc.base.looping import Loop, Services, run_loop
 from fc.base.nix_cli import Nix
 from fc.base.notify import Listener
-from fc.base.secrets import Secrets
+from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
 from fc.build.loop import make_loops as build_loops
 from fc.cache.loop import make_loops as cache_loops
@@ -67,7 +67,7 @@ async def _run(settings: Settings, slices: tuple[str, ...]) -> None:
         services = Services(
             settings=settings,
             database=database,
-            secrets=Secrets(settings.secrets.directory),
+            secrets=secrets_of(settings),
             nix=nix,
             worker=f"{socket.gethostname()}:{os.getpid()}",
         )

@@ -2,9 +2,12 @@
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from fc.base.errors import SecretMissingError
+from fc.base.crypto import Box, UnreadableError, read_or_make_key
+from fc.base.errors import EnvironmentMissingError, SecretMissingError
+from fc.base.settings import Settings
 
 REDACTED = "«secret»"
 """What plans, pages, logs and errors show in place of a value."""
@@ -20,8 +23,29 @@ class Secrets:
     (so systemd's credentials and mounted Kubernetes secrets work as they are).
     """
 
-    def __init__(self, directory: Path | None) -> None:
+    def __init__(self, directory: Path | None, key: Path | None = None) -> None:
+        """``key``: file of the key that opens encrypted secrets; none: there are none."""
         self._directory = directory
+        self._key = key
+        self._box: Box | None = None
+
+    def reveal(self, reference: object) -> str:
+        """The value behind a reference of a row: ``{"secret": name}`` or ``{"encrypted": token}``.
+
+        Raises:
+            SecretMissingError: it is not there, cannot be decrypted, or this is no reference.
+        """
+        if isinstance(reference, Mapping) and reference.keys() == {"secret"}:
+            return self.resolve(reference["secret"])
+        called = "encrypted in configuration"
+        if not isinstance(reference, Mapping) or reference.keys() != {"encrypted"} or self._key is None:
+            raise SecretMissingError(called, "it cannot be read here")
+        try:
+            if self._box is None:
+                self._box = Box(read_or_make_key(self._key))
+            return self._box.open(reference["encrypted"])
+        except (UnreadableError, EnvironmentMissingError) as error:
+            raise SecretMissingError(called, str(error)) from None
 
     def resolve(self, name: str) -> str:
         """The value of the secret ``name``.
@@ -48,3 +72,13 @@ class Secrets:
         if not value:
             raise SecretMissingError(name, f"set {variable} or write {place}")
         return value
+
+
+def key_file(settings: Settings) -> Path:
+    """Where the key stands that secrets are encrypted with in the database."""
+    return settings.data_dir.absolute() / "keys" / "secrets-key"
+
+
+def secrets_of(settings: Settings) -> Secrets:
+    """The secrets of a service with these settings."""
+    return Secrets(settings.secrets.directory, key_file(settings))

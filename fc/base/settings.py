@@ -118,9 +118,11 @@ class ForgesSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class SecretsSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """Where named secrets are found."""
+    """Where named secrets are found, and what opens encrypted ones."""
 
     directory: Path | None = None
+    age_identities: Path | None = None
+    """File of age identities; none: encrypted values in configuration are refused."""
 
 
 class CacheSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

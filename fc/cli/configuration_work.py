@@ -11,7 +11,7 @@ import msgspec
 from rich.console import Console
 
 from fc.base.errors import ConflictError
-from fc.base.secrets import Secrets
+from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
 from fc.cli.connect import opened
 from fc.config.apply import apply, make_guarded_plan
@@ -134,7 +134,7 @@ def _compile(directory: Path, surroundings: Surroundings) -> tuple[Compiled, int
 
 
 def _sealed(directory: Path, settings: Settings) -> Compiled:
-    compiled = seal(_compile(directory, Surroundings.of(settings))[0], Secrets(settings.secrets.directory).resolve)
+    compiled = seal(_compile(directory, Surroundings.of(settings))[0], secrets_of(settings).reveal)
     if compiled.problems:
         raise ConfigurationError(compiled.problems)
     return compiled

@@ -29,7 +29,7 @@ class Declared:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     """Line and column of the value of each field that is written."""
     secrets: dict[str, str] = field(default_factory=dict)
-    """Name of the secret, for each field that is one."""
+    """Name of the secret, or what is encrypted, for each field that is one."""
     references: list[Reference] = field(default_factory=list)
     sections: dict[str, "list[Entry]"] = field(default_factory=dict)
     partial: dict[str, "Declared"] = field(default_factory=dict)
@@ -62,3 +62,5 @@ class Fragment:
     """False: the file could not be read to its end, so it may declare more than stands here."""
     included: Mapping[str, Located] = field(default_factory=dict)
     """Files it takes in, by their paths: with other contents there it is another fragment."""
+    settled: bool = True
+    """False: something could not be decrypted; another time it may."""

@@ -26,6 +26,11 @@ class Loaded:
     problems: tuple[Problem, ...]
     """Links that lead out, and files that cannot be read."""
 
+    @property
+    def settled(self) -> bool:
+        """Whether reading the same tree again would give the same."""
+        return all(one.settled for one in self.fragments)
+
 
 class _Draft(NamedTuple):
     """A file that was parsed and not checked yet."""
@@ -74,7 +79,11 @@ class Loader:
     def _known(self, tree: SourceTree, one: SourceFile) -> Fragment | None:
         """What a file declared before, if neither it nor what it takes in has changed."""
         known = self._fragments.get((one.path, one.blob))
-        if known is None or any(tree.locate(path) != located for path, located in known.included.items()):
+        if (
+            known is None
+            or not known.settled
+            or any(tree.locate(path) != located for path, located in known.included.items())
+        ):
             return None
         return known
 
@@ -120,4 +129,6 @@ def _checked(draft: _Draft, surroundings: Surroundings, contents: Mapping[str, b
             file, first.line, first.column, f"from here on there are {rest} more problems in this file"
         )
         found = (*found[: MAX_PROBLEMS - 1], more)
-    return Fragment(file, draft.source.blob, documents, found, draft.composed.whole, draft.included)
+    return Fragment(
+        file, draft.source.blob, documents, found, draft.composed.whole, draft.included, reading.settled
+    )

@@ -5,9 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from fc.base.secrets import key_file
 from fc.base.settings import Settings
+from fc.config.encrypted import DecryptionError, Decryptor, as_secret, malformed
 from fc.config.included import Located, inside
-from fc.config.nodes import ENV_TAG, FILE_TAG, Scalar
+from fc.config.nodes import AGE_TAG, ENV_TAG, FILE_TAG, Scalar
 from fc.config.values import Reading
 from fc.config.wording import did_you_mean
 
@@ -22,13 +24,18 @@ class Surroundings:
     allowed: frozenset[str] = frozenset()
     """Names of variables: whoever writes configuration must not read the service's whole environment."""
     environment: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    decryptor: Decryptor | None = None
+    """Opens what is encrypted; none: nothing can be."""
     form_only: bool = False
     """Values are not known here, as on the machine of somebody who only checks; only their form is."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Surroundings":
         """What the settings allow."""
-        return cls(frozenset(settings.configuration.environment))
+        return cls(
+            frozenset(settings.configuration.environment),
+            decryptor=Decryptor(settings.secrets.age_identities, key_file(settings)),
+        )
 
 
 FORM_ONLY = Surroundings(form_only=True)
@@ -57,6 +64,8 @@ def fill(
                 texts[path] = _file(path, included[path], contents)
             value, wrong = texts[path]
             _settle(node, reading, value, f"!file: {wrong}" if wrong else "")
+        elif node.tag == AGE_TAG:
+            _settle(node, reading, *_decrypted(node, reading, surroundings))
 
 
 def _settle(node: Scalar, reading: Reading, value: str, wrong: str) -> None:
@@ -87,6 +96,23 @@ def _variable(node: Scalar, surroundings: Surroundings) -> tuple[str, str]:
     if _CONTROL.search(value):
         return "", f"!env: the variable {name!r} holds control characters"
     return value, ""
+
+
+def _decrypted(node: Scalar, reading: Reading, surroundings: Surroundings) -> tuple[str, str]:
+    """A secret encrypted for the database, or what is wrong."""
+    wrong = malformed(node.text)
+    if wrong:
+        return "", wrong
+    if surroundings.form_only:
+        return node.text, ""
+    try:
+        if surroundings.decryptor is None:
+            return "", "!age: nothing can be decrypted here"
+        secret = as_secret(surroundings.decryptor.decrypt(node.text))
+        return surroundings.decryptor.seal(secret), ""
+    except DecryptionError as error:
+        reading.settled = False
+        return "", f"!age: {error}"
 
 
 def _file(path: str, located: Located, contents: Mapping[str, bytes]) -> tuple[str, str]:

@@ -15,4 +15,6 @@ def redacted_value(value: Any) -> Any:
     """The value of one field, likewise."""
     if isinstance(value, dict) and value.keys() == {"secret"}:
         return f"{REDACTED} {value['secret']}"
+    if isinstance(value, dict) and value.keys() == {"encrypted"}:
+        return REDACTED
     return value

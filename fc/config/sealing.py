@@ -7,15 +7,15 @@ from fc.access.keys import hash_key
 from fc.base.errors import SecretMissingError
 from fc.base.problems import Problem, sorted_problems
 from fc.config.compile import Compiled, ResourceId, content_hash
-from fc.config.language import KIND_BY_NAME
+from fc.config.language import KIND_BY_NAME, Fields
 
 
-def seal(compiled: Compiled, resolve: Callable[[str], str]) -> Compiled:
+def seal(compiled: Compiled, reveal: Callable[[Fields], str]) -> Compiled:
     """``compiled`` with the hash of each secret whose hash a row holds.
 
     Args:
         compiled: without problems.
-        resolve: value of a secret by its name; raises ``SecretMissingError``.
+        reveal: value behind a reference to a secret; raises ``SecretMissingError``.
     """
     values: dict[str, str | SecretMissingError] = {}
     resources = dict(compiled.resources)
@@ -27,7 +27,7 @@ def seal(compiled: Compiled, resolve: Callable[[str], str]) -> Compiled:
             continue
         name, (line, column) = resource.secrets[field]
         if name not in values:
-            values[name] = _value(name, resolve)
+            values[name] = _value(resource.fields[field], reveal)
         value = values[name]
         if isinstance(value, SecretMissingError):
             problems.append(Problem(resource.file, line, column, f"{field}: {value}"))
@@ -38,13 +38,14 @@ def seal(compiled: Compiled, resolve: Callable[[str], str]) -> Compiled:
         )
         if resource.kind == "api_key" and keys.setdefault(hashed, resource.id) != resource.id:
             other = keys[hashed][1]
-            message = f"{field}: the secret {name!r} has the same value as the key of api key {other!r}"
+            called = "encrypted secret" if "encrypted" in resource.fields[field] else f"secret {name!r}"
+            message = f"{field}: the {called} has the same value as the key of api key {other!r}"
             problems.append(Problem(resource.file, line, column, message))
     return Compiled(resources, sorted_problems(problems))
 
 
-def _value(name: str, resolve: Callable[[str], str]) -> str | SecretMissingError:
+def _value(reference: Fields, reveal: Callable[[Fields], str]) -> str | SecretMissingError:
     try:
-        return resolve(name)
+        return reveal(reference)
     except SecretMissingError as error:
         return error

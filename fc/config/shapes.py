@@ -138,7 +138,7 @@ class _Struct:
         else:
             declared.fields[name] = result
             if isinstance(result, dict):
-                declared.secrets[name] = result["secret"]
+                declared.secrets[name] = result.get("secret") or f"encrypted:{result['encrypted']}"
 
     def _complete(self, declared: Declared) -> None:
         """Put in the defaults of what is not written, all in the order of the language."""

@@ -108,12 +108,13 @@ class Synchronizer:
 
     async def _compile(self, commit: str) -> Compiled:
         """The configuration at ``commit``, with the secrets as they are now."""
-        if self._loaded is None or self._loaded[0] != commit:
+        # What could not be decrypted may be readable now, without any commit.
+        if self._loaded is None or self._loaded[0] != commit or not self._loaded[1].settled:
             loaded = await self.loader.load_commit(self._mirror, commit, self._configured.path)
             self._loaded = (commit, loaded)
         loaded = self._loaded[1]
         compiled = await asyncio.to_thread(self._compiler.compile, loaded.fragments, loaded.problems)
-        return compiled if compiled.problems else seal(compiled, self._secrets.resolve)
+        return compiled if compiled.problems else seal(compiled, self._secrets.reveal)
 
     async def _apply(self, held: sources.Claim, commit: str, compiled: Compiled, started: float) -> None:
         if compiled.problems:

@@ -10,7 +10,7 @@ from fc.base.durations import parse_duration
 from fc.base.errors import InvalidInputError
 from fc.base.problems import Problem
 from fc.config.declared import Reference
-from fc.config.nodes import Mapping, Node, Scalar, Sequence, is_true, meaning, meaning_of
+from fc.config.nodes import SECRET_TAG, Mapping, Node, Scalar, Sequence, is_true, meaning, meaning_of
 from fc.config.wording import did_you_mean, known_names
 
 _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -24,6 +24,8 @@ class Reading:
         self.file = file
         self.problems: list[Problem] = []
         self.references: list[Reference] = []
+        self.settled = True
+        """False: what failed may succeed another time, though the file stays as it is."""
 
     def note(self, node: Node, message: str) -> None:
         """A problem at the place of ``node``; a value that cannot be had has been complained about already."""
@@ -204,6 +206,8 @@ def secret(label: str) -> Check:
                 "or a file in secrets.directory, and write !secret NAME",
             )
             return INVALID
+        if node.tag != SECRET_TAG:
+            return INVALID if node.state == "broken" else {"encrypted": node.text}
         if not _SECRET_NAME.fullmatch(node.text) or len(node.text) > _SHOWN:
             reading.note(
                 node,

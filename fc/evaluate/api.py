@@ -118,7 +118,7 @@ def _secret(secrets: Secrets, hook: Hook, forge: Forge) -> str:
         message = f"hooks of {forge} are refused here: none is configured"
         raise SignatureError(message)
     try:
-        return secrets.resolve(hook.secret)
+        return secrets.reveal(hook.secret)
     except SecretMissingError as error:
         # Where secrets are looked for is nobody's business out there.
         log.warning("a webhook is refused", forge=forge, reason=str(error))

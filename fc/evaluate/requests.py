@@ -37,16 +37,15 @@ class Hook(msgspec.Struct, frozen=True):
     """What is known of a forge's hook of a project."""
 
     project_exists: bool
-    secret: str | None
-    """Name of the secret it is signed with; none: there is no such hook."""
+    secret: dict[str, str] | None
+    """Reference to the secret it is signed with; none: there is no such hook."""
 
 
 async def find_hook(database: Database, project: str, forge: Forge) -> Hook:
     """The hook of a forge that a project has."""
     row = await database.fetchrow(_HOOK, project, forge)
     secret = None if row is None else row["secret"]
-    name = secret.get("secret") if isinstance(secret, dict) else None
-    return Hook(row is not None, name if isinstance(name, str) else None)
+    return Hook(row is not None, secret if isinstance(secret, dict) else None)
 
 
 async def followers(connection: asyncpg.Connection, project: str, push: Push) -> dict[uuid.UUID, str]:

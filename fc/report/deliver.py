@@ -8,7 +8,7 @@ from fc.forge.status_answers import Answer, Later, Refused, Taken
 from fc.report.post import Poster, UnreachableError
 from fc.report.queue import Task
 from fc.report.status import send_status
-from fc.report.target import FORGE_OF, Target
+from fc.report.target import FORGE_OF, SecretReference, Target
 from fc.report.webhook import send_event
 
 
@@ -19,8 +19,8 @@ class _Resolver:
         self._secrets = secrets
         self._found: list[str] = []
 
-    def resolve(self, name: str) -> str:
-        value = self._secrets.resolve(name)
+    def reveal(self, reference: SecretReference) -> str:
+        value = self._secrets.reveal(msgspec.to_builtins(reference))
         self._found.append(value)
         return value
 
@@ -46,9 +46,9 @@ async def _attempt(task: Task, resolver: _Resolver, poster: Poster) -> Answer:
     target = msgspec.convert(task.payload["target"], Target)
     try:
         if task.kind in FORGE_OF:
-            return await send_status(FORGE_OF[task.kind], target, content, resolver.resolve, poster)
+            return await send_status(FORGE_OF[task.kind], target, content, resolver.reveal, poster)
         if task.kind == "webhook":
-            return await send_event(task.id, target, content, resolver.resolve, poster)
+            return await send_event(task.id, target, content, resolver.reveal, poster)
     except StatusError as error:
         return Refused(str(error))
     except SecretMissingError as error:

@@ -12,11 +12,11 @@ from fc.forge.status_answers import Answer, read_answer
 from fc.forge.status_messages import Status
 from fc.forge.statuses import status_request
 from fc.report.post import Poster
-from fc.report.target import Target
+from fc.report.target import SecretReference, Target
 
 
 async def send_status(
-    forge: Forge, target: Target, content: Mapping[str, Any], resolve: Callable[[str], str], poster: Poster
+    forge: Forge, target: Target, content: Mapping[str, Any], reveal: Callable[[SecretReference], str], poster: Poster
 ) -> Answer:
     """Set the status ``content`` at ``target``.
 
@@ -30,7 +30,7 @@ async def send_status(
         raise StatusError(message)
     status = msgspec.convert({**content, "repository": target.repository}, Status)
     request = status_request(forge, target.url, status)
-    token = resolve(target.token.secret)
+    token = reveal(target.token)
     headers = request.headers_with(token) | {"Content-Type": "application/json"}
     reply = await poster.post(request.url, headers, msgspec.json.encode(request.body), hide=token)
     return read_answer(reply.code, reply.headers, reply.body, time.time())

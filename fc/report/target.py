@@ -17,10 +17,11 @@ FORGE_OF: dict[str, Forge] = {
 }
 
 
-class SecretReference(msgspec.Struct, frozen=True):
-    """The name of a secret; its value is looked up when a message is sent, and never stored."""
+class SecretReference(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The name of a secret, or the secret encrypted; its value is had when a message is sent, and never stored."""
 
-    secret: str
+    secret: str = ""
+    encrypted: str = ""
 
 
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -11,7 +11,7 @@ import msgspec
 
 from fc.forge.status_answers import Answer, Later, Refused, Taken, read_answer
 from fc.report.post import Poster
-from fc.report.target import Target
+from fc.report.target import SecretReference, Target
 
 SIGNATURE_HEADER = "X-FC-Signature-256"
 
@@ -20,7 +20,7 @@ async def send_event(
     task_id: uuid.UUID,
     target: Target,
     content: Mapping[str, Any],
-    resolve: Callable[[str], str],
+    reveal: Callable[[SecretReference], str],
     poster: Poster,
 ) -> Answer:
     """Post the event ``content`` to ``target``. ``X-FC-Delivery`` is the same when it is sent again.
@@ -38,7 +38,7 @@ async def send_event(
         "X-FC-Delivery": str(task_id),
     }
     if target.secret is not None:
-        headers[SIGNATURE_HEADER] = sign(body, resolve(target.secret.secret))
+        headers[SIGNATURE_HEADER] = sign(body, reveal(target.secret))
     reply = await poster.post(target.url, headers, body)
     return read_reply(reply.code, reply.headers, time.time())
 

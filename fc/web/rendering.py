@@ -134,6 +134,8 @@ def show_value(value: Any) -> str:
         case dict():
             if set(value) == {"secret"}:
                 return f"«secret {value['secret']}»"
+            if set(value) == {"encrypted"}:
+                return "«secret»"
             return "{" + ", ".join(f"{key}: {show_value(item)}" for key, item in value.items()) + "}"
         case list():
             return "[" + ", ".join(show_value(item) for item in value) + "]"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fc.base.errors import GitError, InvalidInputError
 from fc.base.git import GitMirror
 from fc.config import load, tree
+from fc.config.blobs import blob_id
 from fc.config.compile import compile_fragments
 from fc.config.load import Loaded, Loader, read_fragment
 from tests.support.configuration import WHOLE, project, shown, write
@@ -171,7 +172,7 @@ def test_equal_files_under_two_names_are_two_declarations(tmp_path: Path) -> Non
 
 
 def test_blob_ids_are_those_of_git() -> None:
-    assert tree.blob_id(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
+    assert blob_id(b"") == "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391"
 
 
 def test_problems_of_one_file_are_counted_when_there_are_very_many(monkeypatch: pytest.MonkeyPatch) -> None:

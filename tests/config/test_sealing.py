@@ -8,7 +8,7 @@ from tests.support.configuration import WHOLE, compiled, shown, value_of
 
 
 def test_rows_that_hold_a_hash_get_it() -> None:
-    resources = seal(compiled(WHOLE), value_of).resources
+    resources = seal(compiled(WHOLE), lambda one: value_of(one["secret"])).resources
     assert resources["api_key", "deploy-bot"].seal == hashlib.sha256(b"value-of-deploy-key").hexdigest()
     assert resources["webhook", "hello/github"].seal == hashlib.sha256(b"value-of-hello-webhook").hexdigest()
     assert {one.key for one in resources.values() if one.seal} == {"deploy-bot", "hello/github"}
@@ -16,7 +16,7 @@ def test_rows_that_hold_a_hash_get_it() -> None:
 
 def test_sealing_changes_the_hash_of_what_it_seals_only() -> None:
     before = compiled(WHOLE)
-    after = seal(before, value_of)
+    after = seal(before, lambda one: value_of(one["secret"]))
     changed = {
         one
         for one in before.resources
@@ -28,17 +28,17 @@ def test_sealing_changes_the_hash_of_what_it_seals_only() -> None:
 def test_each_secret_is_asked_for_once() -> None:
     asked = []
 
-    def resolve(name: str) -> str:
-        asked.append(name)
-        return name
+    def reveal(reference: dict[str, str]) -> str:
+        asked.append(reference["secret"])
+        return reference["secret"]
 
     text = "projects: {p: {repository_url: /p, webhooks: {github: {secret: !secret s}, gitea: {secret: !secret s}}}}"
-    seal(compiled(text), resolve)
+    seal(compiled(text), reveal)
     assert asked == ["s"]
 
 
 def test_a_missing_secret_is_a_problem_where_it_is_named() -> None:
-    made = seal(compiled("api_keys:\n  k: {key: !secret nowhere}\n"), Secrets(None).resolve)
+    made = seal(compiled("api_keys:\n  k: {key: !secret nowhere}\n"), Secrets(None).reveal)
     assert shown(made.problems) == [
         "fc.yaml:2:12: key: secret 'nowhere' is not known: set FC_SECRET_NOWHERE or write a file (secrets.directory is not set)"
     ]
@@ -46,7 +46,7 @@ def test_a_missing_secret_is_a_problem_where_it_is_named() -> None:
 
 def test_two_keys_of_one_value_are_refused_without_showing_it() -> None:
     text = "api_keys: {a: {key: !secret x}, b: {key: !secret y}}"
-    made = seal(compiled(text), lambda _name: "hunter2")
+    made = seal(compiled(text), lambda _reference: "hunter2")
     assert shown(made.problems) == [
         "fc.yaml:1:42: key: the secret 'y' has the same value as the key of api key 'a'"
     ]

@@ -21,7 +21,8 @@ CONTENT = {
 SHOWN = {"github": "failure", "gitea": "failure", "forgejo": "failure", "gitlab": "failed"}
 
 
-def resolve(name: str) -> str:
+def resolve(reference: SecretReference) -> str:
+    name = reference.secret
     if name != "forge-token":
         raise SecretMissingError(name, "not here")
     return "forge-t0ken"

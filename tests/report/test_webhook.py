@@ -17,7 +17,8 @@ EVENT = {"event": "build_finished", "build": "1", "status": "succeeded"}
 TASK = uuid.uuid4()
 
 
-def resolve(name: str) -> str:
+def resolve(reference: SecretReference) -> str:
+    name = reference.secret
     return f"value of {name}"
 
 

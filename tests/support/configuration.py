@@ -71,7 +71,7 @@ def sealed(files: str | Mapping[str, str], resolve: Callable[[str], str] = value
     """A configuration without problems, ready to be applied."""
     made = compiled(files)
     assert not made.problems, shown(made.problems)
-    made = seal(made, resolve)
+    made = seal(made, lambda reference: resolve(reference["secret"]))
     assert not made.problems, shown(made.problems)
     return made
 
