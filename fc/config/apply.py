@@ -14,7 +14,7 @@ from fc.base.database import Database, affected
 from fc.base.notify import CONFIG_CHANGED
 from fc.base.problems import Problem
 from fc.config.compile import Resource, ResourceId
-from fc.config.diff import Change, Plan, diff, moved
+from fc.config.diff import Action, Change, Plan, diff, moved
 from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
 from fc.config.guards import reasons_to_hold
 from fc.config.inventory import (
@@ -141,6 +141,9 @@ async def apply_within(
     await relocate(connection, origin.source, moved(inventory, resources))
     if not plan.changes:
         return Applied(plan, None)
+    await _rename(connection, plan)
+    # What stands in a renamed project is found by its new name only now.
+    await _refuse_takeover(connection, origin.source, plan, resources, only={"create"})
     for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
         await _write(connection, kind, list(changes), resources)
     await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
@@ -167,10 +170,18 @@ def jobsets_to_check(plan: Plan, resources: Iterable[ResourceId]) -> list[str]:
 
 
 async def _refuse_takeover(
-    connection: asyncpg.Connection, source: str, plan: Plan, resources: Mapping[ResourceId, Resource]
+    connection: asyncpg.Connection,
+    source: str,
+    plan: Plan,
+    resources: Mapping[ResourceId, Resource],
+    only: Collection[Action] = ("create", "rename"),
 ) -> None:
-    """What is to be created must not be there, unless git itself archived it and nobody has touched it since."""
-    new = [change for change in plan.changes if change.action == "create"]
+    """What is to be created must not be there, unless git itself archived it and nobody has touched it since.
+
+    To what is renamed there is no exception: two rows cannot become one.
+    """
+    new = [change for change in plan.changes if change.action in only]
+    renamed = {change.id for change in new if change.action == "rename"}
     reasons = {
         one: f"belongs to another configuration source ({place})"
         for one, place in (await owned_elsewhere(connection, source, (change.id for change in new))).items()
@@ -182,7 +193,7 @@ async def _refuse_takeover(
         for row in await connection.fetch(
             rule.existing(), [rule.row(change.key, change.after, None) for change in changes]
         ):
-            if row["archived"]:
+            if row["archived"] and (kind, row["key"]) not in renamed:
                 archived.add((kind, row["key"]))
             else:
                 reasons.setdefault((kind, row["key"]), by_hand)
@@ -190,6 +201,16 @@ async def _refuse_takeover(
         reasons.setdefault(one, by_hand)
     if reasons:
         raise ConfigurationError(_problem(resources[one], reason) for one, reason in reasons.items())
+
+
+async def _rename(connection: asyncpg.Connection, plan: Plan) -> None:
+    """Give rows their new names, what contains others first; what they say is written later."""
+    named = [change for change in plan.changes if change.action == "rename" and change.was is not None]
+    for kind, changes in groupby(named, key=lambda change: change.kind):
+        rule = RULES[kind]
+        rows = [row for one in changes if one.was and (row := rule.renamed(one.was, one.key)) is not None]
+        if rows:
+            await connection.execute(rule.rename(), rows)
 
 
 def _problem(resource: Resource, reason: str) -> Problem:
@@ -207,12 +228,17 @@ async def _write(
     }
     rows = [rule.row(change.key, change.after, seals.get(change.id)) for change in changes]
     if changes[0].action == "delete":
-        await connection.execute(rule.remove(), rows)
+        for destroys in (False, True):
+            chosen = [row for row, change in zip(rows, changes, strict=True) if change.destroys is destroys]
+            if chosen:
+                await connection.execute(rule.remove(archive=not destroys), chosen)
         return
     if kind == "jobset":
         await _leave_finished(connection, changes, rows)
     if rule.unique:
-        known = [row for row, change in zip(rows, changes, strict=True) if change.action == "update"]
+        known = [
+            row for row, change in zip(rows, changes, strict=True) if change.action in {"update", "rename"}
+        ]
         await connection.execute(rule.release(), known)
     try:
         written = affected(await connection.execute(rule.upsert(), rows))

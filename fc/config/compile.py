@@ -21,6 +21,14 @@ Place = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Renamed:
+    """A resource's former key, and where it is written."""
+
+    key: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Resource:
     """One thing that configuration declares."""
 
@@ -39,6 +47,8 @@ class Resource:
     """Where the default stands, by field, for those that it does not write itself."""
     seal: str | None = None
     """SHA-256 of the secret whose hash the row holds, once it is known."""
+    renamed_from: "Renamed | None" = None
+    """The name it had, if it says so. It is no part of what it says: taking it out is no change."""
 
     @property
     def id(self) -> ResourceId:
@@ -157,6 +167,8 @@ class _Gathered:
             for field, value in given.items()
             if (entry.name is not None or field != "name") and (field not in LIFE or value != LIFE[field])
         }
+        former = fields.pop("renamed_from", None)
+        renamed = Renamed(prefix + former, declared.places["renamed_from"]) if former else None
         secrets = {field: (secret, declared.places[field]) for field, secret in declared.secrets.items()}
         for field, default in defaults.items():
             if default.secret is not None:
@@ -174,6 +186,7 @@ class _Gathered:
                     content_hash(fields),
                     secrets,
                     {field: default.place for field, default in defaults.items()},
+                    renamed_from=renamed,
                 ),
                 not prefix,
             )
@@ -226,6 +239,7 @@ def _merge(
         # A file that cannot be read may hold what seems to be missing.
         problems += _dangling(resources, uses)
     problems += _shared(resources)
+    problems += _wrong_renames(resources)
     return Compiled(resources, sorted_problems(problems))
 
 
@@ -291,3 +305,29 @@ def _shared(resources: dict[ResourceId, Resource]) -> list[Problem]:
             message = f"{_called(resource)} has the same {what} as {_called(other)} at {other.file}:{other.line}:{other.column}"
             problems.append(Problem(resource.file, resource.line, resource.column, message))
     return problems
+
+
+def _wrong_renames(resources: Mapping[ResourceId, Resource]) -> list[Problem]:
+    """What is wrong with renames whatever git owns: chains and swaps among them."""
+    problems = []
+    first: dict[ResourceId, Resource] = {}
+    for resource in resources.values():
+        if resource.renamed_from is None:
+            continue
+        old = (resource.kind, resource.renamed_from.key)
+        other = resources.get(old)
+        if other is resource:
+            problems.append(_wrong_rename(resource, "this is its own name"))
+        elif other is not None:
+            place = f"{other.file}:{other.line}:{other.column}"
+            message = f"{other.key!r} is still declared at {place}; what was renamed has one name, and chains and swaps take a commit for each step"
+            problems.append(_wrong_rename(resource, message))
+        elif (one := first.setdefault(old, resource)) is not resource:
+            message = f"{one.key!r} at {one.file}:{one.line}:{one.column} is renamed from {old[1]!r} too"
+            problems.append(_wrong_rename(resource, message))
+    return problems
+
+
+def _wrong_rename(resource: Resource, message: str) -> Problem:
+    assert resource.renamed_from is not None
+    return Problem(resource.file, *resource.renamed_from.place, f"renamed_from: {message}")

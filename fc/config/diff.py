@@ -11,7 +11,7 @@ import msgspec
 from fc.config.compile import Resource, ResourceId
 from fc.config.language import KIND_BY_NAME, KIND_ORDER, Fields
 
-Action = Literal["create", "update", "delete"]
+Action = Literal["create", "update", "delete", "rename", "adopt"]
 DIGEST_SHOWN = 12
 """Characters of a digest that people are shown, and must give at least."""
 
@@ -27,6 +27,8 @@ class Owned:
     line: int
     fields: Fields | None = None
     """What it says; may be left out where it does not differ."""
+    was: str | None = None
+    """The key it has until the plan is applied, if that gives it ``key``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,29 @@ class Change:
     defaulted: Mapping[str, str] = field(default_factory=dict)
     """Where the default stands, by field, for those that the declaration does not write itself."""
 
+    was: str | None = None
+    """The key it had, if it gets another one."""
+
     @property
     def id(self) -> ResourceId:
         """Kind and key."""
         return (self.kind, self.key)
 
+    @property
+    def destroys(self) -> bool:
+        """Whether it is a removal that leaves no disabled row with its history."""
+        archived = KIND_BY_NAME[self.kind].archived and (self.before or {}).get("on_remove") != "delete"
+        return self.action == "delete" and not archived
+
     def differing(self) -> list[str]:
         """Names of the fields that differ, in the order of the language. A rotated secret's field is one."""
         before, after = self.before or {}, self.after or {}
         names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
-        if not names and self.action == "update":
+        if (
+            not names
+            and None not in {self.before_hash, self.after_hash}
+            and self.before_hash != self.after_hash
+        ):
             sealed = KIND_BY_NAME[self.kind].sealed
             return [sealed] if sealed is not None else []
         return names
@@ -75,7 +90,11 @@ class Plan:
     def summary(self) -> dict[Action, int]:
         """How many of each action."""
         counted = Counter(change.action for change in self.changes)
-        return {action: counted[action] for action in ("create", "update", "delete")}
+        always: tuple[Action, ...] = ("create", "update", "delete")
+        seldom: tuple[Action, ...] = ("rename", "adopt")
+        return {
+            action: counted[action] for action in (*always, *seldom) if action in always or counted[action]
+        }
 
     @property
     def short_digest(self) -> str:
@@ -100,6 +119,7 @@ def differing_ids(inventory: Iterable[Owned], resources: Mapping[ResourceId, Res
         for owned in inventory
         if (resource := resources.get((owned.kind, owned.key))) is None
         or resource.content_hash != owned.content_hash
+        or owned.was is not None
     }
 
 
@@ -111,7 +131,18 @@ def diff(inventory: Iterable[Owned], resources: Mapping[ResourceId, Resource]) -
     """
     owned = {(one.kind, one.key): one for one in inventory}
     removals = [
-        Change("delete", one.kind, one.key, one.fields, None, one.content_hash, None, one.file, one.line)
+        Change(
+            "delete",
+            one.kind,
+            one.key,
+            one.fields,
+            None,
+            one.content_hash,
+            None,
+            one.file,
+            one.line,
+            was=one.was,
+        )
         for one in owned.values()
         if (one.kind, one.key) not in resources
     ]
@@ -134,12 +165,15 @@ def moved(inventory: Iterable[Owned], resources: Mapping[ResourceId, Resource]) 
         if (resource := resources.get((one.kind, one.key))) is not None
         and resource.content_hash == one.content_hash
         and (resource.file, resource.line) != (one.file, one.line)
+        and one.was is None
     ]
 
 
 def _change(owned: Owned | None, resource: Resource) -> Change | None:
     if owned is None:
         action: Action = "create"
+    elif owned.was is not None:
+        action = "rename"
     elif owned.content_hash != resource.content_hash:
         action = "update"
     else:
@@ -155,11 +189,14 @@ def _change(owned: Owned | None, resource: Resource) -> Change | None:
         resource.file,
         resource.line,
         resource.defaulted,
+        owned.was if owned is not None else None,
     )
 
 
 def _digest(changes: Iterable[Change]) -> str:
     parts: list[list[Any]] = [
-        [change.action, change.kind, change.key, change.before_hash, change.after_hash] for change in changes
+        [change.action, change.kind, change.key, change.before_hash, change.after_hash]
+        + ([change.was] if change.was is not None else [])
+        for change in changes
     ]
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()

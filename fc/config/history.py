@@ -89,7 +89,7 @@ async def state_at(connection: asyncpg.Connection, revision: uuid.UUID) -> Rebui
     resources = [
         Stored(one["kind"], one["key"], _references(one["kind"], one["after"]), one["file"], one["line"])
         for one in changes
-        if one["action"] != "delete"
+        if one["after"] is not None
     ]
     return Rebuilt(revision, row["source"], commit, row["created_at"], resources)
 

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import asyncpg
@@ -12,6 +12,7 @@ from fc.base.problems import Problem
 from fc.config.compile import Resource, ResourceId
 from fc.config.diff import Change, Owned, Plan, differing_ids
 from fc.config.redaction import redacted
+from fc.config.renames import follow_renames
 
 _HEADS = "SELECT kind, key, content_hash, file, line FROM config_resources WHERE source = $1"
 _CONTENTS = """
@@ -74,17 +75,20 @@ class Origin:
 async def read_inventory(
     connection: asyncpg.Connection, source: str, resources: Mapping[ResourceId, Resource]
 ) -> list[Owned]:
-    """What ``source`` owns; contents are read only where ``resources`` say something else."""
-    heads = [Owned(**row) for row in await connection.fetch(_HEADS, source)]
+    """What ``source`` owns, by the names ``resources`` give it; contents only where they say something else.
+
+    Raises:
+        ConfigurationError: a rename leads to a name that git owns already.
+    """
+    found = [Owned(**row) for row in await connection.fetch(_HEADS, source)]
+    heads = follow_renames(found, resources)
     ids = differing_ids(heads, resources)
     if not ids:
         return heads
-    rows = await connection.fetch(_CONTENTS, source, *_columns(ids))
+    stored = {(one.kind, one.was or one.key) for one in heads if (one.kind, one.key) in ids}
+    rows = await connection.fetch(_CONTENTS, source, *_columns(stored))
     contents = {(row["kind"], row["key"]): row["content"] for row in rows}
-    return [
-        Owned(one.kind, one.key, one.content_hash, one.file, one.line, contents.get((one.kind, one.key)))
-        for one in heads
-    ]
+    return [replace(one, fields=contents.get((one.kind, one.was or one.key))) for one in heads]
 
 
 async def owned_elsewhere(
@@ -111,13 +115,20 @@ async def write_inventory(
     connection: asyncpg.Connection, source: str, revision: uuid.UUID, plan: Plan
 ) -> None:
     """Bring the inventory of ``source`` to the state after ``plan``, and keep every change in the history."""
-    gone = [change.id for change in plan.changes if change.action == "delete"]
+    # What is renamed is forgotten under its old name; a removal inside of what is renamed has only the old one.
+    gone = [
+        (change.kind, change.was or change.key)
+        for change in plan.changes
+        if change.action == "delete" or change.was is not None
+    ]
     if gone:
         await connection.execute(_FORGET, source, *_columns(gone))
     kept = [_inventory_row(change) for change in plan.changes if change.action != "delete"]
     if kept:
         await connection.execute(_REMEMBER, source, revision, kept)
-    await connection.execute(_CHANGES, revision, [_history_row(change) for change in plan.changes])
+    await connection.execute(
+        _CHANGES, revision, [row for change in plan.changes for row in _history_rows(change)]
+    )
 
 
 async def write_revision(
@@ -174,8 +185,9 @@ def _inventory_row(change: Change) -> dict[str, Any]:
     }
 
 
-def _history_row(change: Change) -> dict[str, Any]:
-    return {
+def _history_rows(change: Change) -> list[dict[str, Any]]:
+    """What the history keeps of a change. A rename also ends the history of the old key, without an ``after``."""
+    row = {
         "kind": change.kind,
         "key": change.key,
         "action": change.action,
@@ -184,3 +196,6 @@ def _history_row(change: Change) -> dict[str, Any]:
         "file": change.file,
         "line": change.line,
     }
+    if change.was is None:
+        return [row]
+    return [{**row, "key": change.was, "after": None}, *([row] if change.action == "rename" else [])]

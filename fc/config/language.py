@@ -46,6 +46,23 @@ class _Kept(_Shape, kw_only=True):
     protected: Annotated[
         bool, Meta(description="A plan that would remove it is held until somebody confirms it.")
     ] = False
+    renamed_from: Annotated[
+        Line | None,
+        Meta(
+            description="The name it had: a rename that keeps its history. May be taken out once it was applied."
+        ),
+    ] = None
+
+
+class _Archived(_Kept, kw_only=True):
+    """What has a history of builds or of people."""
+
+    on_remove: Annotated[
+        Literal["archive", "delete"],
+        Meta(
+            description="When it is taken out of git. archive: disabled, its history is kept; delete: it and its history are gone."
+        ),
+    ] = "archive"
 
 
 class GitInput(_Shape, tag_field="type", tag="git"):
@@ -84,7 +101,7 @@ class BuildInput(_Shape, tag_field="type", tag="build"):
     ]
 
 
-class Jobset(_Kept):
+class Jobset(_Archived):
     """What of a project is evaluated, how often, and how much of the farm it may use."""
 
     nix_expression: Annotated[
@@ -203,7 +220,7 @@ class WebhookNotification(_Shape, tag_field="type", tag="webhook"):
     enabled: Annotated[bool, Meta(description="false: nothing is sent.")] = True
 
 
-class Project(_Kept):
+class Project(_Archived):
     """A repository whose jobs are built."""
 
     repository_url: Annotated[GitUrl, Meta(description="Where the repository is.")]
@@ -226,7 +243,7 @@ class Project(_Kept):
     ] = {}
 
 
-class User(_Kept):
+class User(_Archived):
     """An account."""
 
     email: Annotated[Email, Meta(description="Address; no two users share one.")]
@@ -246,7 +263,7 @@ class ApiKey(_Kept):
     ] = None
 
 
-class RemoteBuilder(_Kept):
+class RemoteBuilder(_Archived):
     """A machine with sshd and Nix that builds."""
 
     ssh_uri: Annotated[
@@ -376,7 +393,7 @@ KINDS: tuple[Kind, ...] = (
 
 KIND_BY_NAME: dict[str, Kind] = {kind.name: kind for kind in KINDS}
 KIND_ORDER: dict[str, int] = {kind.name: number for number, kind in enumerate(KINDS)}
-LIFE: dict[str, Any] = {"protected": False}
+LIFE: dict[str, Any] = {"protected": False, "on_remove": "archive", "renamed_from": None}
 """Fields that say how a resource lives and are no column, with what holds where they are not written: then a
 resource says nothing of them, so that its content hash is that of its row."""
 SECTIONS: dict[str | None, dict[str, Kind]] = {

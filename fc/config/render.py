@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 from rich.text import Text
 
-from fc.config.diff import Change, Plan
+from fc.config.diff import Action, Change, Plan
 from fc.config.language import KIND_BY_NAME
 from fc.config.redaction import redacted_value
 
-_SIGNS = {"create": "+", "update": "~", "delete": "-"}
-_STYLES = {"create": "green", "update": "yellow", "delete": "red"}
+_SIGNS = {"create": "+", "update": "~", "delete": "-", "rename": "→", "adopt": "="}
+_STYLES = {"create": "green", "update": "yellow", "delete": "red", "rename": "cyan", "adopt": "magenta"}
 _LONGEST = 200
 
 
@@ -29,6 +29,7 @@ def plan_json(plan: Plan, reasons: Iterable[str] = ()) -> dict[str, Any]:
                 "effect": effect(change),
                 "file": change.file,
                 "line": change.line,
+                **({"was": change.was} if change.was is not None else {}),
                 "fields": [
                     {"field": name, "before": before, "after": after, **_default(change, name)}
                     for name, before, after in field_changes(change)
@@ -48,7 +49,7 @@ def plan_text(plan: Plan, reasons: Iterable[str] = ()) -> Text:
         text.append(f"  ({effect(change)}, {change.file}:{change.line})\n", style="dim")
         for name, before, after in field_changes(change):
             text.append(f"    {name}: ")
-            if change.action == "update":
+            if change.before is not None and change.after is not None:
                 text.append(_shown(before), style="red")
                 text.append(" → ")
             text.append(_shown(before if change.action == "delete" else after), style=style)
@@ -66,20 +67,36 @@ def summary_line(plan: Plan) -> str:
     if not plan.changes:
         return "nothing to change"
     counted = plan.summary
-    return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove (plan {plan.short_digest})"
+    return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove{_seldom(plan, 'to rename', 'to adopt')} (plan {plan.short_digest})"
 
 
 def applied_line(plan: Plan) -> str:
     """What was done, in one line."""
     counted = plan.summary
-    return f"{counted['create']} created, {counted['update']} updated, {counted['delete']} removed"
+    return f"{counted['create']} created, {counted['update']} updated, {counted['delete']} removed{_seldom(plan, 'renamed', 'adopted')}"
+
+
+def _seldom(plan: Plan, renamed: str, adopted: str) -> str:
+    """The actions that most plans have none of."""
+    words: tuple[tuple[Action, str], ...] = (("rename", renamed), ("adopt", adopted))
+    return "".join(f", {plan.summary[action]} {word}" for action, word in words if action in plan.summary)
 
 
 def effect(change: Change) -> str:
     """What a change does to the row, in a word or two."""
-    if change.action == "delete":
-        return "disabled, its history is kept" if KIND_BY_NAME[change.kind].archived else "deleted"
-    return "created" if change.action == "create" else "updated"
+    match change.action:
+        case "create":
+            return "created"
+        case "update":
+            return "updated"
+        case "delete":
+            kept = KIND_BY_NAME[change.kind].archived
+            gone = "deleted with its history" if kept else "deleted"
+            return gone if change.destroys else "disabled, its history is kept"
+        case "rename":
+            return f"renamed from {change.was}"
+        case "adopt":
+            return "taken over from whoever made it by hand"
 
 
 def field_changes(change: Change) -> list[tuple[str, Any, Any]]:
@@ -90,9 +107,10 @@ def field_changes(change: Change) -> list[tuple[str, Any, Any]]:
             redacted_value((change.before or {}).get(name)),
             redacted_value((change.after or {}).get(name)),
         )
-        if change.action == "update" and before == after:
+        both = change.before is not None and change.after is not None
+        if both and before == after:
             after = f"{after} (its value has changed)"
-        if change.action == "update" or not (_is_empty(before) and _is_empty(after)):
+        if both or not (_is_empty(before) and _is_empty(after)):
             listed.append((name, before, after))
     return listed
 

@@ -66,9 +66,26 @@ class TableRule:
             SELECT {", ".join(values.values())} FROM {self._source()}
             ON CONFLICT ({", ".join(self.identity)}) DO UPDATE SET {assignments}"""  # noqa: S608 - constants only
 
-    def remove(self) -> str:
+    def rename(self) -> str:
+        """Give the rows of ``$1`` the name ``renamed_to``."""
+        name = self.key[-1]
+        types = {**dict.fromkeys(self.key, "text"), "renamed_to": "text"}
+        columns = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
+        joins = _PROJECT if "project" in self.key else ""
+        return f"""UPDATE {self.table} AS t SET {name} = moved.renamed_to FROM (
+            SELECT t.id, r.renamed_to FROM jsonb_to_recordset($1::jsonb) AS r({columns}) {joins}
+            JOIN {self.table} t ON {self._same()}) AS moved WHERE t.id = moved.id"""  # noqa: S608 - constants only
+
+    def renamed(self, was: str, key: str) -> dict[str, Any] | None:
+        """The record of a rename; none: only what it stands in, or refers to, has another name."""
+        old, new = self.row(was, None, None), self.row(key, None, None)
+        name = self.key[-1]
+        own = self.identity.get(name) == f"r.{name}"
+        return {**new, name: old[name], "renamed_to": new[name]} if own and old[name] != new[name] else None
+
+    def remove(self, *, archive: bool) -> str:
         """Delete or archive the rows of ``$1``."""
-        if self.archive:
+        if archive:
             return f"UPDATE {self.table} AS t SET {self.archive} WHERE t.id IN ({self._ids()})"  # noqa: S608 - constants only
         return f"DELETE FROM {self.table} AS t WHERE t.id IN ({self._ids()})"  # noqa: S608 - constants only
 

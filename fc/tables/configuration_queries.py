@@ -63,6 +63,8 @@ class ConfigRevision(msgspec.Struct, frozen=True):
     """How many resources it created; ``updated`` and ``deleted`` likewise."""
     updated: int
     deleted: int
+    renamed: int
+    adopted: int
     errors: list[Problem]
     digest: str | None
     """Of its plan; none when it failed before there was one."""
@@ -77,7 +79,7 @@ class ConfigChange(msgspec.Struct, frozen=True):
 
     kind: str
     key: str
-    action: Literal["create", "update", "delete"]
+    action: Literal["create", "update", "delete", "rename", "adopt"]
     before: dict[str, Any] | None
     after: dict[str, Any] | None
     file: str | None
@@ -109,6 +111,8 @@ id, source, commit_hash, author, subject, committed_at, status, errors, duration
 COALESCE((plan #>> '{summary,create}')::int, 0) AS created,
 COALESCE((plan #>> '{summary,update}')::int, 0) AS updated,
 COALESCE((plan #>> '{summary,delete}')::int, 0) AS deleted,
+COALESCE((plan #>> '{summary,rename}')::int, 0) AS renamed,
+COALESCE((plan #>> '{summary,adopt}')::int, 0) AS adopted,
 plan ->> 'digest' AS digest, COALESCE(plan -> 'reasons', '[]'::jsonb) AS reasons
 """
 

@@ -22,8 +22,14 @@ from fc.web.routing import cursor, live, page
 from fc.web.topics import Topics
 
 _REVISIONS = 30
-_WORDS = {"create": "added", "update": "changed", "delete": "removed"}
-_TONES = {"create": "good", "update": "busy", "delete": "bad"}
+_WORDS = {
+    "create": "added",
+    "update": "changed",
+    "delete": "removed",
+    "rename": "renamed",
+    "adopt": "adopted",
+}
+_TONES = {"create": "good", "update": "busy", "delete": "bad", "rename": "busy", "adopt": "busy"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +47,13 @@ class _Changed:
 
 def changes_in_words(revision: ConfigRevision) -> str:
     """How much a revision changed."""
-    counts = (("added", revision.created), ("changed", revision.updated), ("removed", revision.deleted))
+    counts = (
+        ("added", revision.created),
+        ("changed", revision.updated),
+        ("removed", revision.deleted),
+        ("renamed", revision.renamed),
+        ("adopted", revision.adopted),
+    )
     return ", ".join(f"{count} {word}" for word, count in counts if count) or "nothing changed"
 
 

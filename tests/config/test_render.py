@@ -82,6 +82,7 @@ def test_json_holds_everything_and_can_be_encoded() -> None:
     decoded = json.loads(msgspec.json.encode(plan_json(made)))
     assert decoded == {
         "digest": made.digest,
+        "held": [],
         "summary": {"create": 0, "update": 1, "delete": 0},
         "changes": [
             {

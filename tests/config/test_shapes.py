@@ -53,7 +53,7 @@ def test_durations_are_seconds_or_texts(written: str, seconds: int) -> None:
     ("line", "expected"),
     [
         ("brnach: main", "7:9: jobset: unknown key 'brnach'; did you mean 'branch'?"),
-        ("colour: red", "7:9: jobset: unknown key 'colour'; known are allow_import_from_derivation, branch, check_interval, description, enabled, evaluation_timeout, flake_mode, inputs, keep_nr, nix_expression, protected, restrict_eval, scheduling_shares, state"),
+        ("colour: red", "7:9: jobset: unknown key 'colour'; known are allow_import_from_derivation, branch, check_interval, description, enabled, evaluation_timeout, flake_mode, inputs, keep_nr, nix_expression, on_remove, protected, renamed_from, restrict_eval, scheduling_shares, state"),
         ("branch: 23.11", '7:17: branch: expected text, found the number 23.11; put it in quotes: "23.11"'),
         ("branch: true", '7:17: branch: expected text, found the value true; put it in quotes: "true"'),
         ("branch: [main]", "7:17: branch: expected text, found a list"),
