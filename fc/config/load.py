@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from fc.base.git import GitMirror
 from fc.base.problems import Problem, sorted_problems
+from fc.config import sops
 from fc.config.declared import Fragment
 from fc.config.included import Located, locate_nothing
 from fc.config.nodes import MAX_PROBLEMS, Composed, compose
@@ -119,6 +120,10 @@ def read_fragment(file: str, blob: str, data: bytes, surroundings: Surroundings 
 def _checked(draft: _Draft, surroundings: Surroundings, contents: Mapping[str, bytes]) -> Fragment:
     file = draft.source.path
     reading = Reading(file)
+    if file.endswith(sops.SUFFIXES) and draft.composed.whole:
+        sops.open_file(
+            draft.composed.documents, reading, surroundings.decryptor, form_only=surroundings.form_only
+        )
     fill(draft.composed.tagged, reading, surroundings, draft.included, contents)
     documents = tuple(check_document(node, reading) for node in draft.composed.documents)
     found = sorted_problems([*draft.composed.problems, *reading.problems])
