@@ -84,8 +84,8 @@ def apply(
 @click.option("--check", is_flag=True, help="Only compare: exit status 1 if the file is not current.")
 @click.option(
     "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="Write (or compare) this file instead of standard output (or the file that is shipped).",
+    type=click.Path(path_type=Path),
+    help="Write (or compare) this file, or all schemas in this directory, instead of standard output (or what is shipped).",
 )
 @click.pass_context
 def schema(context: click.Context, output: Path | None, *, check: bool) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 
 from fc.base.errors import ConflictError
+from fc.base.paths import shipped
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
 from fc.cli.connect import opened
@@ -22,7 +23,7 @@ from fc.config.inventory import Origin
 from fc.config.load import Loader
 from fc.config.outside import FORM_ONLY, Surroundings
 from fc.config.render import applied_line, plan_json, plan_text
-from fc.config.schema import SCHEMA_FILE, schema_text, shipped_schema
+from fc.config.schema import schema_files, schema_text
 from fc.config.sealing import seal
 from fc.config.sources import SOURCE
 
@@ -62,23 +63,29 @@ def run_apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str 
 
 
 def run_schema(output: Path | None, *, check: bool) -> int:
-    """Print, write or compare the JSON Schema; 0 or 1."""
-    wanted = schema_text()
+    """Print, write or compare the JSON Schema, or all of them in a directory; 0 or 1."""
+    if output is None and not check:
+        click.echo(schema_text(), nl=False)
+        return 0
+    place = output if output is not None else shipped("config-schema")
+    wanted = (
+        {place / name: text for name, text in schema_files().items()}
+        if place.is_dir()
+        else {place: schema_text()}
+    )
     if not check:
-        if output is None:
-            click.echo(wanted, nl=False)
-        else:
-            output.write_text(wanted, encoding="utf-8")
+        for file, text in wanted.items():
+            file.write_text(text, encoding="utf-8")
         return 0
-    if output is None:
-        found = shipped_schema()
-    else:
-        found = output.read_text(encoding="utf-8") if output.is_file() else None
-    if found == wanted:
-        return 0
-    name = output or f"config-schema/{SCHEMA_FILE}"
-    click.echo(f"{name} is not current; run: fcctl schema --output {name}", err=True)
-    return 1
+    stale = [
+        file
+        for file, text in wanted.items()
+        if not file.is_file() or file.read_text(encoding="utf-8") != text
+    ]
+    for file in stale:
+        name = file if output is not None else f"config-schema/{file.name}"
+        click.echo(f"{name} is not current; run: fcctl schema --output {output or 'config-schema'}", err=True)
+    return 1 if stale else 0
 
 
 async def _plan(compiled: Compiled, settings: Settings) -> tuple[Plan, tuple[str, ...]]:

@@ -33,7 +33,7 @@ SECRET_TAG = "!secret"  # noqa: S105 - a tag, not a secret
 ENV_TAG = "!env"
 FILE_TAG = "!file"
 AGE_TAG = "!age"
-_TAGS = {
+TAGS = {
     SECRET_TAG: "the name of a secret",
     ENV_TAG: "the name of a variable",
     FILE_TAG: "the path of a file",
@@ -266,7 +266,7 @@ class _Composer:
     def _scalar(self, event: Any) -> None:
         mark = event.start_mark
         tag = event.tag
-        own = tag if tag in _TAGS else ""
+        own = tag if tag in TAGS else ""
         if tag is not None and not own and tag not in {"!", f"{_STANDARD}str"}:
             self._unknown_tag(event, "str")
         node = Scalar(
@@ -315,9 +315,9 @@ class _Composer:
         tag = event.tag.removeprefix(_STANDARD)
         written = tag if tag.startswith("!") else f"!!{tag}"
         message = (
-            f"{written} is followed by {_TAGS[written]}"
-            if written in _TAGS
-            else f"unknown tag {written[:80]}; known are {', '.join(_TAGS)} and !!{standard}{did_you_mean(written, _TAGS)}"
+            f"{written} is followed by {TAGS[written]}"
+            if written in TAGS
+            else f"unknown tag {written[:80]}; known are {', '.join(TAGS)} and !!{standard}{did_you_mean(written, TAGS)}"
         )
         self.note(event.start_mark.line + 1, event.start_mark.column + 1, message)
 

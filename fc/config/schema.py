@@ -28,7 +28,7 @@ def json_schema() -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "FC configuration",
-        "$comment": "Made by 'fcctl schema'. In YAML, write secrets as !secret NAME: tell the editor of that tag.",
+        "$comment": "Made by 'fcctl schema'. In YAML, values may have the tags !secret, !age, !env and !file: tell the editor of them.",
         **_described(schema),
         "$defs": {name: _described(one) for name, one in sorted(definitions.items())},
     }
@@ -37,6 +37,29 @@ def json_schema() -> dict[str, Any]:
 def schema_text() -> str:
     """The schema as it stands in its file."""
     return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+
+
+def schema_files() -> dict[str, str]:
+    """Every schema file by its name: the whole, and one for each kind, for files that hold that kind alone.
+
+    Those of the kinds only point into the whole, so they change when a kind comes or goes and never else.
+    """
+    whole = json_schema()
+    files = {SCHEMA_FILE: schema_text()}
+    for section in whole["$defs"]["Document"]["properties"]:
+        names = dict.fromkeys((section, "defaults"))
+        schema = {
+            "$schema": whole["$schema"],
+            "title": f"FC configuration: {section}",
+            "type": "object",
+            "properties": {
+                name: {"$ref": f"{SCHEMA_FILE}#/$defs/Document/properties/{name}"} for name in names
+            },
+            "additionalProperties": False,
+        }
+        text = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
+        files[f"{section}.schema.json"] = text
+    return files
 
 
 def shipped_schema() -> str | None:

@@ -1,16 +1,19 @@
 """The JSON Schema for editors, and the examples."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]  # it ships no types
 import pytest
+from referencing import Registry, Resource
 from ruamel.yaml import YAML
 
+from fc.config import nodes
 from fc.config.compile import compile_fragments
 from fc.config.load import Loader
-from fc.config.schema import json_schema, schema_text, shipped_schema
+from fc.config.schema import json_schema, schema_files, schema_text, shipped_schema
 from tests.support.configuration import WHOLE, compiled, project, shown
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -103,6 +106,32 @@ def test_the_schema_accepts_what_fc_accepts(validator: jsonschema.Draft202012Val
 def test_the_schema_refuses_what_fc_refuses(validator: jsonschema.Draft202012Validator, text: str) -> None:
     assert compiled(text).problems
     assert not all(validator.is_valid(document) for document in as_editors_see(text))
+
+
+def test_every_schema_file_in_the_repository_is_current_and_none_is_left_over() -> None:
+    directory = EXAMPLES.parent / "config-schema"
+    assert {file.name: file.read_text(encoding="utf-8") for file in directory.iterdir()} == schema_files(), (
+        "run: fcctl schema --output config-schema"
+    )
+
+
+def test_the_schema_of_a_kind_accepts_that_kind_with_its_defaults_and_no_other() -> None:
+    files = {name: json.loads(text) for name, text in schema_files().items()}
+    registry: Registry[Any] = Registry().with_resources(
+        (name, Resource.from_contents(one)) for name, one in files.items()
+    )
+    for section in ("projects", "users", "roles"):
+        of_kind = jsonschema.Draft202012Validator(files[f"{section}.schema.json"], registry=registry)
+        assert of_kind.is_valid({"users": {"u": {"email": "a@b"}}}) == (section == "users")
+        assert of_kind.is_valid({"projects": {"p": {"repository_url": "/p"}}}) == (section == "projects")
+        assert of_kind.is_valid({"defaults": {"users": {"role": "admin"}}})
+        assert not of_kind.is_valid({section: {"x": {"nonsense": 1}}})
+
+
+def test_the_guide_tells_editors_of_every_tag() -> None:
+    guide = (EXAMPLES.parent / "docs" / "guide" / "configuration.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"`yaml.customTags: \[(.*?)\]`", guide)
+    assert {one.strip(' "') for one in listed.split(",")} == {f"{tag} scalar" for tag in nodes.TAGS}
 
 
 def test_every_field_and_every_shape_is_described() -> None:
