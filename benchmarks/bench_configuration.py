@@ -83,7 +83,7 @@ async def _first(url: str, texts: dict[str, str], directory: Path) -> dict[str, 
     database = await Database.connect(url, size=2)
     began = time.perf_counter()
     loaded = Loader().load_directory(directory)
-    compiled = seal(compile_fragments(loaded.fragments, loaded.problems), value_of)
+    compiled = seal(compile_fragments(loaded.fragments, loaded.problems), lambda one: value_of(one["secret"]))
     assert not compiled.problems
     plan = await make_plan(database, SOURCE, compiled.resources)
     planned = time.perf_counter() - began

@@ -11,6 +11,7 @@ from fc.cli.connect import opened
 from fc.config.diff import DIGEST_SHOWN
 from fc.config.sources import confirm
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
+from fc.tables.pause_queries import ConfigPause, config_pauses
 
 
 async def run_status(settings: Settings, *, as_json: bool) -> int:
@@ -18,16 +19,19 @@ async def run_status(settings: Settings, *, as_json: bool) -> int:
     async with opened(settings) as database:
         sources = await config_sources(database)
         owned = await config_resource_counts(database)
+        pauses = await config_pauses(database)
     if as_json:
-        state = msgspec.json.encode({"sources": sources, "resources": owned})
+        state = msgspec.json.encode({"sources": sources, "resources": owned, "pauses": pauses})
         click.echo(msgspec.json.format(state, indent=2).decode())
     else:
         if not sources:
             click.echo("no configuration repository is followed")
         for source in sources:
             click.echo("\n".join(_lines(source)))
+        for one in pauses:
+            click.echo(_pause_line(one))
         click.echo(f"git owns {sum(owned.values())} resources")
-    return 0 if all(source.status == "synced" for source in sources) else 1
+    return 0 if not pauses and all(source.status == "synced" for source in sources) else 1
 
 
 async def run_confirm(digest: str, settings: Settings) -> None:
@@ -36,6 +40,13 @@ async def run_confirm(digest: str, settings: Settings) -> None:
         found = await confirm(connection, digest)
         await record_event(connection, actor=f"cli:{getuser()}", action="configure", kind="plan", key=found)
     click.echo(f"confirmed: plan {found[:DIGEST_SHOWN]} is applied by the service's next synchronisation")
+
+
+def _pause_line(one: ConfigPause) -> str:
+    """Why a source is not followed."""
+    what = f"rolled back to {one.pinned_revision_id}" if one.pinned_revision_id is not None else "paused"
+    until = f"until {one.paused_until:%Y-%m-%d %H:%M %Z}" if one.paused_until is not None else "until fcctl resume"
+    return f"{one.source} is not followed {until}: {what} by {one.paused_by}: {one.reason}"
 
 
 def _lines(source: ConfigSource) -> list[str]:

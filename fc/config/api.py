@@ -27,6 +27,7 @@ from fc.tables.configuration_queries import (
     config_sources,
 )
 from fc.tables.delivery_log import log_delivery
+from fc.tables.pause_queries import ConfigPause, config_pauses
 
 _TARGET = "configuration"
 _LARGEST_HOOK = 25 << 20
@@ -61,6 +62,8 @@ class ConfigurationState(msgspec.Struct, frozen=True):
     sources: list[ConfigSource]
     resources: dict[str, int]
     """How many resources of each kind git owns."""
+    pauses: list[ConfigPause]
+    """Sources that are not followed now, and why."""
 
 
 class RevisionPage(msgspec.Struct, frozen=True):
@@ -137,7 +140,9 @@ def _why_ignored(event: Event, branch: str) -> str | None:
 @get("/api/v1/configuration", tags=["configuration"], summary="State of the configuration repositories")
 async def get_configuration(database: Database) -> ConfigurationState:
     """The last synchronisation of each configuration repository, its errors, and how much git owns."""
-    return ConfigurationState(await config_sources(database), await config_resource_counts(database))
+    return ConfigurationState(
+        await config_sources(database), await config_resource_counts(database), await config_pauses(database)
+    )
 
 
 @get("/api/v1/configuration/revisions", tags=["configuration"], summary="Revisions of the configuration")

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from msgspec import NODEFAULT, inspect
 
+from fc.base.errors import ConflictError
 from fc.config.language import KINDS, SECTIONS, Configuration, Fields, Kind
 
 _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+()-]*(?:(?: |:(?=[A-Za-z0-9_./-]))[A-Za-z0-9_./@+()-]+)*")
@@ -52,14 +53,34 @@ class _Branch:
     """By section."""
 
 
+class EncryptedError(ConflictError):
+    """A secret stands encrypted in git; the database holds it for this service alone, so it cannot be written down."""
+
+    code = "encrypted"
+
+    def __init__(self, stored: Stored, name: str) -> None:
+        super().__init__(
+            f"{stored.kind.replace('_', ' ')} {stored.key!r} ({stored.file}:{stored.line}) has a {name} that stands "
+            "encrypted in git; only git has it, so go back there (git revert)"
+        )
+
+
 def export_text(stored: Iterable[Stored]) -> str:
-    """One document that declares all of ``stored``. Pure."""
+    """One document that declares all of ``stored``. Pure.
+
+    Raises:
+        EncryptedError: a secret stands encrypted in git, not by its name.
+    """
     lines = list(_sections(_tree(stored), 0))
     return "\n".join(lines) + "\n" if lines else "{}\n"
 
 
 def export_files(stored: Iterable[Stored]) -> dict[str, str]:
-    """Documents that declare ``stored``, each resource in the file it came from. Pure."""
+    """Documents that declare ``stored``, each resource in the file it came from. Pure.
+
+    Raises:
+        EncryptedError: as of ``export_text``.
+    """
     by_file: dict[str, list[Stored]] = defaultdict(list)
     for one in stored:
         by_file[one.file].append(one)
@@ -133,6 +154,8 @@ def _fields(stored: Stored, indent: int) -> Iterator[str]:
     form = _FORMS[stored.kind, stored.fields.get("type") if (stored.kind, None) not in _FORMS else None]
     # PostgreSQL keeps the fields of a JSON object in an order of its own.
     for name, value in sorted(stored.fields.items(), key=lambda one: form.order.get(one[0], -1)):
+        if name in form.secrets and isinstance(value, dict) and "secret" not in value:
+            raise EncryptedError(stored, name)
         if name not in form.defaults or form.defaults[name] != value:
             yield f"{' ' * indent}{name}: {_value(value, secret=name in form.secrets)}"
 

@@ -7,23 +7,34 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from fc.base.database import Database
-from fc.base.errors import ConflictError, NotFoundError
+from fc.base.errors import ConflictError, InvalidInputError, NotFoundError
 from fc.base.git import CommitInfo
 from fc.base.secrets import REDACTED
 from fc.config.export import Stored, secret_fields
-from fc.config.language import Fields
+from fc.config.language import KIND_BY_NAME, Fields
+from fc.config.wording import did_you_mean, known_names
 
 _LIVE = "SELECT kind, key, content, file, line FROM config_resources WHERE source = $1 ORDER BY kind, key"
 _REVISION = """
 SELECT id, source, commit_hash, author, subject, committed_at, status, created_at FROM config_revisions WHERE id = $1
 """
-_NAMED = "SELECT id FROM config_revisions WHERE starts_with(id::text, lower($1)) OR starts_with(commit_hash, lower($1)) ORDER BY created_at DESC"
+_NAMED = """
+SELECT id, commit_hash FROM config_revisions
+WHERE starts_with(id::text, lower($1)) OR starts_with(commit_hash, lower($1))
+ORDER BY status = 'applied' DESC, created_at DESC
+"""
 # Revisions are written one after another, so their times tell their order.
 _AT = """
 SELECT DISTINCT ON (c.kind, c.key) c.kind, c.key, c.action, c.after, c.file, c.line
 FROM config_changes c JOIN config_revisions r ON r.id = c.revision_id
 WHERE r.source = $1 AND r.status = 'applied' AND r.created_at <= $2
-ORDER BY c.kind, c.key, r.created_at DESC
+-- A rename ends the old key; in the same revision another resource may take it.
+ORDER BY c.kind, c.key, r.created_at DESC, c.after IS NULL
+"""
+_OF_RESOURCE = """
+SELECT c.revision_id, r.commit_hash, r.author, r.subject, c.action, c.before, c.after, c.file, c.line, c.created_at
+FROM config_changes c JOIN config_revisions r ON r.id = c.revision_id
+WHERE c.kind = $1 AND c.key = $2 ORDER BY c.created_at DESC LIMIT $3
 """
 _SHORTEST = 4
 _PREFIX = f"{REDACTED} "
@@ -49,7 +60,9 @@ class Rebuilt(NamedTuple):
 
 
 async def find_revision(connection: asyncpg.Connection | Database, named: str) -> uuid.UUID:
-    """The revision with this id, or of this commit; the beginning is enough. The newest, if a commit was tried often.
+    """The revision with this id, or of this commit; the beginning is enough.
+
+    If a commit was tried often it is the newest try that was applied.
 
     Raises:
         NotFoundError: there is none.
@@ -94,6 +107,46 @@ async def state_at(connection: asyncpg.Connection, revision: uuid.UUID) -> Rebui
     return Rebuilt(revision, row["source"], commit, row["created_at"], resources)
 
 
+class Past(NamedTuple):
+    """One change of a resource, with the revision that made it. Secrets are shown by their names."""
+
+    revision_id: uuid.UUID
+    commit_hash: str | None
+    author: str | None
+    subject: str | None
+    action: str
+    before: Fields | None
+    after: Fields | None
+    file: str | None
+    line: int | None
+    created_at: datetime
+
+
+async def resource_history(
+    connection: asyncpg.Connection | Database, kind: str, key: str, *, limit: int
+) -> list[Past]:
+    """The last changes of a resource, newest first.
+
+    Args:
+        connection: where.
+        kind: as in plans; ``remote-builder`` is ``remote_builder``.
+        key: such as ``hello/main``.
+        limit: how many.
+
+    Raises:
+        InvalidInputError: there is no such kind.
+        NotFoundError: git never said anything about such a resource.
+    """
+    name = kind.replace("-", "_")
+    if name not in KIND_BY_NAME:
+        message = f"{kind!r} is no kind of resource{did_you_mean(name, KIND_BY_NAME)}; kinds are {known_names(KIND_BY_NAME)}"
+        raise InvalidInputError(message)
+    rows = await connection.fetch(_OF_RESOURCE, name, key, limit)
+    if not rows:
+        raise NotFoundError(name.replace("_", " "), key)
+    return [Past(**row) for row in rows]
+
+
 def _references(kind: str, fields: Fields) -> Fields:
     """Fields of the history, where secrets are shown, as they were declared."""
     secrets = secret_fields(kind)
@@ -101,5 +154,7 @@ def _references(kind: str, fields: Fields) -> Fields:
 
 
 def _reference(value: Any) -> Any:
+    if value == REDACTED:
+        return {"encrypted": None}  # It stands in git alone.
     shown = isinstance(value, str) and value.startswith(_PREFIX)
     return {"secret": value.removeprefix(_PREFIX)} if shown else value

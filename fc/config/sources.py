@@ -32,6 +32,10 @@ WHERE id = (
     SELECT id FROM config_sources
     WHERE name = $1 AND (next_sync_at <= now() OR sync_requested_at IS NOT NULL)
       AND (claim_token IS NULL OR lease_until < now())
+      AND NOT EXISTS (
+        SELECT 1 FROM config_pauses p WHERE p.source = config_sources.name AND p.ended_at IS NULL
+          AND (p.paused_until IS NULL OR p.paused_until > now())
+      )
     FOR UPDATE SKIP LOCKED
 )
 RETURNING failures, sync_requested_at

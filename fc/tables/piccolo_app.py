@@ -16,6 +16,7 @@ MODULES = [
     "fc.tables.notifications",
     "fc.tables.channels",
     "fc.tables.configuration",
+    "fc.tables.configuration_pauses",
     "fc.tables.pools",
     "fc.tables.roles",
     "fc.tables.audit",

@@ -17,6 +17,7 @@ from fc.tables.configuration_queries import (
     config_revisions,
     config_sources,
 )
+from fc.tables.pause_queries import config_pauses
 from fc.web.rendering import Pages, show_value
 from fc.web.routing import cursor, live, page
 from fc.web.topics import Topics
@@ -71,6 +72,7 @@ async def configuration_page(
         "configuration.html",
         live=replace(current, unfinished=any(source.status == "pending" for source in sources)),
         sources=sources,
+        pauses={one.source: one for one in await config_pauses(database)},
         owned=await config_resource_counts(database),
         revisions=revisions[:_REVISIONS],
         before=start,

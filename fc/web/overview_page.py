@@ -13,6 +13,7 @@ from fc.tables.builder_queries import LOCAL, list_builders, running_derivations
 from fc.tables.configuration_queries import config_sources
 from fc.tables.evaluation_queries import recent_evaluations
 from fc.tables.overview_queries import current_load, queued_builds
+from fc.tables.pause_queries import config_pauses
 from fc.tables.project_queries import list_jobsets, list_projects
 from fc.web.rendering import Pages
 from fc.web.routing import live, page
@@ -48,6 +49,7 @@ async def overview(
         builders_up=len(serving),
         local={"running": local_running, "max_jobs": local_jobs} if local_jobs or local_running else None,
         sources=await config_sources(database),
+        pauses=await config_pauses(database),
         projects=[(project, jobsets.get(project.name, [])) for project in await list_projects(database)],
         evaluations=await recent_evaluations(database, limit=10),
         running=await running_builds(database, _LINES),

@@ -71,6 +71,7 @@ WRITERS: dict[str, dict[str, Right]] = {
     "remote_builders": {"config": ALL, "build": BUILDER_HEALTH},
     "channels": {"config": ALL, "cache": updates("current_evaluation_id", "updated_at")},
     "config_sources": {"config": ALL},
+    "config_pauses": {"config": ALL},
     "config_revisions": {"config": ALL},
     "config_changes": {"config": INSERTS},
     "config_resources": {"config": ALL},

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fc.base.database import Database
 from fc.config.compile import Compiled
 from fc.config.diff import diff
-from fc.config.export import Stored, export_files, export_text, secret_fields
+from fc.config.export import EncryptedError, Stored, export_files, export_text, secret_fields
 from fc.config.history import live_state
 from fc.config.sources import SOURCE
 from tests.config.test_apply import put
@@ -117,6 +117,12 @@ def test_secrets_are_known_by_the_language() -> None:
     assert secret_fields("notification") == {"token", "secret"}
     assert secret_fields("api_key") == {"key"}
     assert secret_fields("role") == frozenset()
+
+
+def test_what_stands_encrypted_is_refused_by_its_name() -> None:
+    fields = {"key": {"encrypted": "sealed"}, "role": "admin", "user": None}
+    with pytest.raises(EncryptedError, match=r"api key 'k' \(fc.yaml:3\) has a key that stands encrypted"):
+        export_text([Stored("api_key", "k", fields, "fc.yaml", 3)])
 
 
 async def test_what_the_database_remembers_exports_to_no_change(database: Database) -> None:

@@ -39,6 +39,7 @@ ADDED_TABLES = {
     "cache_paths": "the closures of built outputs: what the binary cache serves, and nothing else",
     "derivation_demands": "what is needed and for whom, found once, not at every turn of the scheduler",
     "config_sources": "the configuration repositories and how their last synchronisation went",
+    "config_pauses": "when a configuration repository is not to be followed, and why",
     "config_revisions": "every commit of configuration that was tried",
     "config_changes": "every change configuration has made",
     "config_resources": "which file and line owns which row",

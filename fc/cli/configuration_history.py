@@ -1,0 +1,104 @@
+"""Commands about how configuration came to be and where it may go: history, rollback, pause, resume, export."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from fc.base.settings import load_settings
+from fc.cli.options import settings_option
+
+_reason = click.option("--reason", required=True, help="Why, for whoever wonders.")
+
+
+def commands() -> list[click.Command]:
+    """What ``fcctl`` registers from here."""
+    return [history, rollback, pause, resume, export]
+
+
+@click.command()
+@click.argument("kind", required=False)
+@click.argument("name", required=False)
+@settings_option
+@click.option("--limit", type=click.IntRange(1, 1000), default=20, show_default=True, help="How many.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def history(
+    kind: str | None, name: str | None, settings_file: Path | None, *, limit: int, as_json: bool
+) -> None:
+    """Show the revisions of the configuration, or every change of one resource, newest first.
+
+    \b
+    fcctl history
+    fcctl history jobset hello/main
+    """  # noqa: D301 - backspace is how click is told to keep lines
+    if kind is not None and name is None:
+        message = "give a KIND and a NAME, such as: fcctl history jobset hello/main"
+        raise click.UsageError(message)
+    from fc.cli.configuration_history_work import run_history
+
+    wanted = None if kind is None or name is None else (kind, name)
+    asyncio.run(run_history(load_settings(settings_file), wanted, limit=limit, as_json=as_json))
+
+
+@click.command()
+@click.argument("revision")
+@settings_option
+@_reason
+@click.option("--yes", is_flag=True, help="Roll back without asking.")
+@click.option("--confirm", "confirmed", metavar="DIGEST", help="Apply that plan though it removes much.")
+@click.pass_context
+def rollback(
+    context: click.Context,
+    revision: str,
+    settings_file: Path | None,
+    *,
+    reason: str,
+    yes: bool,
+    confirmed: str | None,
+) -> None:
+    """Put back everything as it was after REVISION, and follow git no more until fcctl resume.
+
+    REVISION is the id of a revision or its commit, or the beginning of one; fcctl history lists them. The plan is
+    shown first, and exactly that plan is applied. Secrets keep the values they have now.
+    """
+    from fc.cli.configuration_history_work import run_rollback
+
+    settings = load_settings(settings_file)
+    context.exit(asyncio.run(run_rollback(revision, settings, reason=reason, yes=yes, confirmed=confirmed)))
+
+
+@click.command()
+@settings_option
+@_reason
+@click.option(
+    "--until", help="When it ends by itself: a duration (2h) or a time (2026-11-22T18:00). None: never."
+)
+def pause(settings_file: Path | None, *, reason: str, until: str | None) -> None:
+    """Do not follow the configuration repository for a while. What is in force stays; fcctl resume ends it."""
+    from fc.cli.configuration_history_work import run_pause
+
+    asyncio.run(run_pause(load_settings(settings_file), reason=reason, until=until))
+
+
+@click.command()
+@settings_option
+def resume(settings_file: Path | None) -> None:
+    """Follow the configuration repository again, after fcctl pause or fcctl rollback: at once, its newest commit."""
+    from fc.cli.configuration_history_work import run_resume
+
+    asyncio.run(run_resume(load_settings(settings_file)))
+
+
+@click.command()
+@settings_option
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Write files here, as they are laid out in git, instead of one document to standard output.",
+)
+@click.option("--revision", help="As it was after this revision; none: as it is in force.")
+def export(settings_file: Path | None, directory: Path | None, *, revision: str | None) -> None:
+    """Print what git owns as the YAML that declares it: planning it changes nothing."""
+    from fc.cli.configuration_history_work import run_export
+
+    asyncio.run(run_export(load_settings(settings_file), directory=directory, revision=revision))

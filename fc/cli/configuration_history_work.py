@@ -1,0 +1,195 @@
+"""What the commands about history, rollback, pauses and export do."""
+
+import sys
+from datetime import UTC, datetime, timedelta
+from getpass import getuser
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from fc.access.audit import record_event
+from fc.base.database import Database
+from fc.base.durations import parse_duration
+from fc.base.errors import ConflictError, InvalidInputError
+from fc.base.secrets import secrets_of
+from fc.base.settings import Settings
+from fc.cli.connect import opened
+from fc.config.apply import make_guarded_plan
+from fc.config.errors import PlanHeldError
+from fc.config.export import export_files, export_text
+from fc.config.history import Past, Rebuilt, find_revision, live_state, resource_history, state_at
+from fc.config.pauses import pause, resume
+from fc.config.render import applied_line, plan_text
+from fc.config.rollback import recompile, roll_back
+from fc.config.sources import SOURCE
+from fc.tables.configuration_queries import ConfigRevision, config_revisions
+
+_SHORT = 12
+_LONGEST = 100
+
+
+async def run_history(
+    settings: Settings, wanted: tuple[str, str] | None, *, limit: int, as_json: bool
+) -> None:
+    """List revisions, or the changes of one resource, by kind and key."""
+    async with opened(settings) as database:
+        if wanted is None:
+            revisions = await config_revisions(database, limit=limit)
+            found: list[Any] = list(revisions)
+            lines = [_revision_line(one) for one in revisions]
+        else:
+            changes = await resource_history(database, *wanted, limit=limit)
+            found = list(changes)
+            lines = [line for one in changes for line in _change_lines(one)]
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    else:
+        click.echo("\n".join(lines) if lines else "nothing was applied yet")
+
+
+async def run_rollback(
+    named: str, settings: Settings, *, reason: str, yes: bool, confirmed: str | None
+) -> int:
+    """Put an earlier state back, and pin it; 0, or 1 if that was not wanted after all."""
+    reveal = secrets_of(settings).reveal
+    async with opened(settings) as database:
+        rebuilt = await _rebuilt(database, named)
+        compiled = recompile(rebuilt, reveal)
+        plan, reasons = await make_guarded_plan(database, rebuilt.source, compiled.resources)
+        Console(soft_wrap=True, highlight=False).print(plan_text(plan, reasons), end="")
+        given = () if confirmed is None else (confirmed,)
+        if reasons and not plan.confirmed_by(given):
+            raise PlanHeldError(plan, reasons)
+        if not yes:
+            if not sys.stdin.isatty():
+                message = (
+                    "nothing was rolled back: nobody can be asked here, so look at the plan and give --yes"
+                )
+                raise ConflictError(message)
+            if not click.confirm(f"Put revision {rebuilt.revision} back, and follow git no more?"):
+                return 1
+        by = _person()
+        applied, pinned = await roll_back(
+            database, rebuilt, compiled, digest=plan.digest, reason=reason, by=by, confirmed=given
+        )
+        await _note(database, "rollback", str(rebuilt.revision), reason)
+    done = "nothing had to change" if applied.revision is None else f"applied: {applied_line(applied.plan)}"
+    click.echo(f"{done}; as after revision {rebuilt.revision}")
+    if pinned:
+        click.echo("git is not followed until 'fcctl resume'")
+    return 0
+
+
+async def run_pause(settings: Settings, *, reason: str, until: str | None) -> None:
+    """Stop following the configuration repository."""
+    end = None if until is None else _moment(until)
+    async with opened(settings) as database:
+        async with database.transaction() as connection:
+            await pause(connection, SOURCE, reason=reason, by=_person(), until=end)
+        await _note(database, "pause", SOURCE, reason)
+    click.echo(f"paused {'until fcctl resume' if end is None else f'until {end:%Y-%m-%d %H:%M %Z}'}")
+
+
+async def run_resume(settings: Settings) -> None:
+    """Follow it again."""
+    async with opened(settings) as database:
+        async with database.transaction() as connection:
+            paused = await resume(connection, SOURCE)
+        if paused:
+            await _note(database, "resume", SOURCE, "")
+    click.echo("resumed: the newest commit is applied now" if paused else "it was not paused")
+
+
+async def run_export(settings: Settings, *, directory: Path | None, revision: str | None) -> None:
+    """Write what git owns as YAML."""
+    async with opened(settings) as database:
+        if revision is not None:
+            stored = (await _rebuilt(database, revision)).resources
+        else:
+            async with database.transaction() as connection:
+                stored = await live_state(connection, SOURCE)
+    if directory is None:
+        click.echo(export_text(stored), nl=False)
+        return
+    files = export_files(stored)
+    taken = [name for name in files if (directory / name).exists()]
+    if taken:
+        message = f"{directory / taken[0]} is there already; nothing was written, so nothing was lost"
+        raise ConflictError(message)
+    root = directory.resolve()
+    for name, text in files.items():
+        path = root / name
+        if not path.resolve().is_relative_to(root):
+            message = f"{name!r} is no place below {directory}"
+            raise InvalidInputError(message)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    click.echo(f"{directory}: wrote {len(stored)} resources in {len(files)} files", err=True)
+
+
+async def _rebuilt(database: Database, named: str) -> Rebuilt:
+    async with database.transaction() as connection:
+        return await state_at(connection, await find_revision(connection, named))
+
+
+def _revision_line(one: ConfigRevision) -> str:
+    counts = f"+{one.created} ~{one.updated} -{one.deleted}"
+    commit = (one.commit_hash or "by hand")[:_SHORT]
+    said = " ".join(part for part in (one.subject, f"({one.author})" if one.author else None) if part)
+    return (
+        f"{one.created_at:%Y-%m-%d %H:%M:%S}  {str(one.id)[:8]}  {commit:<{_SHORT}}  {one.status:<7}  {counts:<12}  "
+        f"{_printable(said)}".rstrip()
+    )
+
+
+def _change_lines(one: Past) -> list[str]:
+    commit = (one.commit_hash or "by hand")[:_SHORT]
+    place = f"{one.file}:{one.line}" if one.file else ""
+    head = f"{one.created_at:%Y-%m-%d %H:%M:%S}  {str(one.revision_id)[:8]}  {commit:<{_SHORT}}  {one.action:<7}  {place}"
+    before, after = one.before or {}, one.after or {}
+    names = [name for name in {**after, **before} if before.get(name) != after.get(name)]
+    if one.before is None or one.after is None:
+        return [_printable(head)]
+    return [
+        _printable(head),
+        *(f"    {name}: {_shown(before.get(name))} → {_shown(after.get(name))}" for name in names),
+    ]
+
+
+def _shown(value: Any) -> str:
+    return "none" if value is None else _printable(value if isinstance(value, str) else repr(value))
+
+
+def _printable(text: str) -> str:
+    """Text on one line, without anything that a terminal would obey."""
+    return "".join(one if one.isprintable() else "?" for one in text[: 3 * _LONGEST])
+
+
+def _moment(text: str) -> datetime:
+    """When a pause ends: a duration from now, or a time, local if it names no zone."""
+    now = datetime.now(UTC)
+    try:
+        end = now + timedelta(seconds=parse_duration(text))
+    except (ValueError, OverflowError):
+        try:
+            end = datetime.fromisoformat(text).astimezone()
+        except (ValueError, OverflowError):
+            message = f"--until {text!r}: expected a duration such as 2h, or a time such as 2026-11-22T18:00"
+            raise InvalidInputError(message) from None
+    if end <= now:
+        message = f"--until {text!r} lies in the past"
+        raise InvalidInputError(message)
+    return end
+
+
+def _person() -> str:
+    return f"cli:{getuser()}"
+
+
+async def _note(database: Database, act: str, key: str, reason: str) -> None:
+    await record_event(
+        database, actor=_person(), action="configure", kind=act, key=key, details={"reason": reason}
+    )
