@@ -1,4 +1,4 @@
-"""Commands about the configuration that is in force: status, confirm."""
+"""Commands about the configuration that is in force: status, confirm, adopt."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from fc.cli.options import settings_option
 
 def commands() -> list[click.Command]:
     """What ``fcctl`` registers from here."""
-    return [status, confirm]
+    return [status, confirm, adopt]
 
 
 @click.command()
@@ -39,3 +39,18 @@ def confirm(digest: str, settings_file: Path | None) -> None:
     from fc.cli.configuration_state_work import run_confirm
 
     asyncio.run(run_confirm(digest, load_settings(settings_file)))
+
+
+@click.command()
+@click.argument("kind")
+@click.argument("name")
+@settings_option
+def adopt(kind: str, name: str, settings_file: Path | None) -> None:
+    """Let git take over NAME, a row of KIND that was made by hand, as soon as git declares it.
+
+    KIND is as in plans, such as project, jobset or user; NAME as there, such as hello/main. The plan then says adopt, and
+    shows what changes.
+    """
+    from fc.cli.configuration_state_work import run_adopt
+
+    asyncio.run(run_adopt(kind, name, load_settings(settings_file)))

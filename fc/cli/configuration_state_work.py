@@ -6,10 +6,14 @@ import click
 import msgspec
 
 from fc.access.audit import record_event
+from fc.base.errors import InvalidInputError
 from fc.base.settings import Settings
 from fc.cli.connect import opened
+from fc.config.adoption import allow_adoption
 from fc.config.diff import DIGEST_SHOWN
-from fc.config.sources import confirm
+from fc.config.language import KIND_BY_NAME
+from fc.config.sources import confirm, request_sync
+from fc.config.wording import did_you_mean
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
 from fc.tables.pause_queries import ConfigPause, config_pauses
 
@@ -40,6 +44,24 @@ async def run_confirm(digest: str, settings: Settings) -> None:
         found = await confirm(connection, digest)
         await record_event(connection, actor=f"cli:{getuser()}", action="configure", kind="plan", key=found)
     click.echo(f"confirmed: plan {found[:DIGEST_SHOWN]} is applied by the service's next synchronisation")
+
+
+async def run_adopt(kind: str, key: str, settings: Settings) -> None:
+    """Let git take over a row.
+
+    Raises:
+        InvalidInputError: there is no such kind.
+    """
+    name = kind.replace("-", "_")
+    if name not in KIND_BY_NAME:
+        message = f"there is no kind {kind!r}{did_you_mean(name, KIND_BY_NAME)}"
+        raise InvalidInputError(message)
+    actor = f"cli:{getuser()}"
+    async with opened(settings) as database, database.transaction() as connection:
+        await allow_adoption(connection, name, key, actor)
+        await record_event(connection, actor=actor, action="configure", kind=name, key=key)
+        await request_sync(connection)
+    click.echo(f"{name.replace('_', ' ')} {key} is taken over as soon as git declares it")
 
 
 def _pause_line(one: ConfigPause) -> str:

@@ -13,8 +13,9 @@ import asyncpg
 from fc.base.database import Database, affected
 from fc.base.notify import CONFIG_CHANGED
 from fc.base.problems import Problem
+from fc.config.adoption import adoptable, forget_adoptions
 from fc.config.compile import Resource, ResourceId
-from fc.config.diff import Action, Change, Plan, diff, moved
+from fc.config.diff import Action, Change, Owned, Plan, diff, moved
 from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
 from fc.config.guards import reasons_to_hold
 from fc.config.inventory import (
@@ -77,8 +78,7 @@ async def make_guarded_plan(
 ) -> tuple[Plan, tuple[str, ...]]:
     """As ``make_plan``, with the reasons for which the plan has to be confirmed; none: it need not be."""
     async with database.transaction() as connection:
-        inventory = await read_inventory(connection, source, resources)
-        plan = diff(inventory, resources)
+        inventory, plan = await _plan(connection, source, resources)
         await _refuse_takeover(connection, source, plan, resources)
     return plan, reasons_to_hold(plan, inventory, resources)
 
@@ -130,8 +130,7 @@ async def apply_within(
     """
     began = time.monotonic() if started is None else started
     await connection.execute(_LOCK, origin.source)
-    inventory = await read_inventory(connection, origin.source, resources)
-    plan = diff(inventory, resources)
+    inventory, plan = await _plan(connection, origin.source, resources)
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
     await _refuse_takeover(connection, origin.source, plan, resources)
@@ -149,6 +148,7 @@ async def apply_within(
     await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
     revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan, reasons=reasons)
     await write_inventory(connection, origin.source, revision, plan)
+    await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
     await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
     return Applied(plan, revision)
 
@@ -187,7 +187,10 @@ async def _refuse_takeover(
         for one, place in (await owned_elsewhere(connection, source, (change.id for change in new))).items()
     }
     archived: set[ResourceId] = set()
-    by_hand = "is there already and was not made from git; remove it or choose another name"
+    by_hand = (
+        "is there already and was not made from git; remove it or choose another name, or have git take it over: "
+        "fcctl adopt KIND NAME"
+    )
     for kind, changes in groupby(new, key=lambda change: change.kind):
         rule = RULES[kind]
         for row in await connection.fetch(
@@ -201,6 +204,14 @@ async def _refuse_takeover(
         reasons.setdefault(one, by_hand)
     if reasons:
         raise ConfigurationError(_problem(resources[one], reason) for one, reason in reasons.items())
+
+
+async def _plan(
+    connection: asyncpg.Connection, source: str, resources: Mapping[ResourceId, Resource]
+) -> tuple[list[Owned], Plan]:
+    """What is owned, and what has to happen."""
+    inventory = await read_inventory(connection, source, resources)
+    return inventory, diff(inventory, resources, await adoptable(connection, resources))
 
 
 async def _rename(connection: asyncpg.Connection, plan: Plan) -> None:
@@ -237,7 +248,9 @@ async def _write(
         await _leave_finished(connection, changes, rows)
     if rule.unique:
         known = [
-            row for row, change in zip(rows, changes, strict=True) if change.action in {"update", "rename"}
+            row
+            for row, change in zip(rows, changes, strict=True)
+            if change.action in {"update", "rename", "adopt"}
         ]
         await connection.execute(rule.release(), known)
     try:

@@ -10,7 +10,7 @@ import msgspec
 
 from fc.base.problems import Problem, sorted_problems
 from fc.config.declared import Declared, Entry, Fragment
-from fc.config.defaulting import Defaulting, Scope
+from fc.config.defaulting import Default, Defaulting, Scope
 from fc.config.language import KIND_BY_NAME, LIFE, SECTIONS, Fields, Kind
 from fc.config.wording import did_you_mean
 
@@ -149,8 +149,8 @@ class _Gathered:
             for entry, name in zip(entries, names, strict=True):
                 self._take(kind, entry, prefix, name)
 
-    def _take(self, kind: Kind, entry: Entry, prefix: str, name: str) -> None:
-        declared = entry.declared
+    def _defaults(self, kind: Kind, declared: Declared) -> dict[str, Default]:
+        """What is not written but given; what is neither is missing."""
         defaults = {
             field: default
             for (of, field), default in self._scope.items()
@@ -160,6 +160,11 @@ class _Gathered:
             if field not in defaults:
                 message = f"{called}: missing {field!r}"
                 self.missing.append(Problem(self._file, declared.line, declared.column, message))
+        return defaults
+
+    def _take(self, kind: Kind, entry: Entry, prefix: str, name: str) -> None:
+        declared = entry.declared
+        defaults = self._defaults(kind, declared)
         given = {**declared.fields, **{field: default.value for field, default in defaults.items()}}
         # A list's item carries its name inside; a single value has no field name of its own.
         fields = {

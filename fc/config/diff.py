@@ -4,11 +4,12 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal
 
 import msgspec
 
-from fc.config.compile import Resource, ResourceId
+from fc.config.compile import Resource, ResourceId, content_hash
 from fc.config.language import KIND_BY_NAME, KIND_ORDER, Fields
 
 Action = Literal["create", "update", "delete", "rename", "adopt"]
@@ -123,11 +124,16 @@ def differing_ids(inventory: Iterable[Owned], resources: Mapping[ResourceId, Res
     }
 
 
-def diff(inventory: Iterable[Owned], resources: Mapping[ResourceId, Resource]) -> Plan:
+def diff(
+    inventory: Iterable[Owned],
+    resources: Mapping[ResourceId, Resource],
+    adoptable: Mapping[ResourceId, Fields] = MappingProxyType({}),
+) -> Plan:
     """The changes that make what git owns equal to what it declares.
 
     Removals come first, what refers before what it refers to, so that an address or a key is free for whoever gets
-    it next. Then everything else, what is referred to before what refers.
+    it next. Then everything else, what is referred to before what refers. ``adoptable`` is what git does not own but
+    may take over, with what it says.
     """
     owned = {(one.kind, one.key): one for one in inventory}
     removals = [
@@ -149,7 +155,7 @@ def diff(inventory: Iterable[Owned], resources: Mapping[ResourceId, Resource]) -
     others = [
         change
         for resource in resources.values()
-        if (change := _change(owned.get(resource.id), resource)) is not None
+        if (change := _change(owned.get(resource.id), resource, adoptable.get(resource.id))) is not None
     ]
     removals.sort(key=lambda change: (-KIND_ORDER[change.kind], change.key))
     others.sort(key=lambda change: (KIND_ORDER[change.kind], change.key))
@@ -169,9 +175,13 @@ def moved(inventory: Iterable[Owned], resources: Mapping[ResourceId, Resource]) 
     ]
 
 
-def _change(owned: Owned | None, resource: Resource) -> Change | None:
-    if owned is None:
-        action: Action = "create"
+def _change(owned: Owned | None, resource: Resource, taken: Fields | None) -> Change | None:
+    if owned is None and taken is not None:
+        # Its hash makes the plan another one when the row changes.
+        owned = Owned(resource.kind, resource.key, content_hash(taken), resource.file, resource.line, taken)
+        action: Action = "adopt"
+    elif owned is None:
+        action = "create"
     elif owned.was is not None:
         action = "rename"
     elif owned.content_hash != resource.content_hash:

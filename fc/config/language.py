@@ -43,15 +43,8 @@ class _Shape(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 class _Kept(_Shape, kw_only=True):
     """What stands on its own and has its own life."""
 
-    protected: Annotated[
-        bool, Meta(description="A plan that would remove it is held until somebody confirms it.")
-    ] = False
-    renamed_from: Annotated[
-        Line | None,
-        Meta(
-            description="The name it had: a rename that keeps its history. May be taken out once it was applied."
-        ),
-    ] = None
+    protected: Annotated[bool, Meta(description="A plan that would remove it waits for a yes.")] = False
+    renamed_from: Annotated[Line | None, Meta(description="The name it had: it keeps its history.")] = None
 
 
 class _Archived(_Kept, kw_only=True):
@@ -59,9 +52,7 @@ class _Archived(_Kept, kw_only=True):
 
     on_remove: Annotated[
         Literal["archive", "delete"],
-        Meta(
-            description="When it is taken out of git. archive: disabled, its history is kept; delete: it and its history are gone."
-        ),
+        Meta(description="Taken out of git, it is disabled and kept (archive), or deleted with its history."),
     ] = "archive"
 
 

@@ -38,6 +38,8 @@ class TableRule:
     """Further columns of a changed row; ``t`` is the old one, ``EXCLUDED`` the new one."""
     archive: str = ""
     """Assignments that take the place of removal."""
+    read: Mapping[str, str] = field(default_factory=dict)
+    """How declared fields are read back, where that is not the column of their name; ``t`` is the row."""
     unique: str = ""
     """A unique column that resources may exchange, as one may take the address another gives up."""
 
@@ -96,6 +98,19 @@ class TableRule:
         return f"""SELECT concat_ws('/', {parts}) AS key, {archived} AS archived
             FROM {self._source()} JOIN {self.table} t ON {self._same()}"""  # noqa: S608 - constants only
 
+    def current(self) -> str:
+        """Keys of the rows of ``$1`` that are there, and what they say. Hashes of secrets are left out."""
+        parts = ", ".join(f'r."{part}"' for part in self.key)
+        pairs = ", ".join(
+            f"'{name}', {self.read.get(name, f't.{name}')}" for name in self.record if name != "seal"
+        )
+        return f"""SELECT concat_ws('/', {parts}) AS key, jsonb_build_object({pairs}) AS fields
+            FROM {self._source()} JOIN {self.table} t ON {self._same()}"""  # noqa: S608 - constants only
+
+    def declared(self, fields: Fields) -> Fields:
+        """What ``current`` found, as it would be declared."""
+        return fields
+
     def release(self) -> str:
         """Give up the unique column of the rows of ``$1`` until they are written again."""
         return f"""UPDATE {self.table} AS t SET {self.unique} = 'released-' || t.id::text
@@ -123,6 +138,11 @@ class _NotificationRule(TableRule):
             if name not in {"type", "enabled"} and value is not None
         }
         return {**super().row(key, fields, seal), "config": config}
+
+    @override
+    def declared(self, fields: Fields) -> Fields:
+        """Out of the column ``config``."""
+        return {**{name: value for name, value in fields.items() if name != "config"}, **fields["config"]}
 
 
 RULES: dict[str, TableRule] = {
@@ -192,6 +212,7 @@ RULES: dict[str, TableRule] = {
         columns={"key_hash": "r.seal", "user_id": "u.id"},
         joins='LEFT JOIN users u ON u.username = r."user"',
         not_stored=frozenset(("user", "seal")),
+        read={"user": "(SELECT o.username FROM users o WHERE o.id = t.user_id)"},
         unique="key_hash",
     ),
     "project": TableRule(
@@ -228,6 +249,10 @@ RULES: dict[str, TableRule] = {
         record={"type": "text", "value": "text", "revision": "text"},
         identity={"jobset_id": "j.id", "name": "r.name"},
         columns={"input_type": "r.type"},
+        read={
+            "type": "t.input_type",
+            "value": "CASE t.input_type WHEN 'boolean' THEN to_jsonb(t.value = 'true') ELSE to_jsonb(t.value) END",
+        },
         joins=_JOBSET,
         not_stored=frozenset(("type",)),
     ),
@@ -237,6 +262,7 @@ RULES: dict[str, TableRule] = {
         record={"jobset": "text"},
         identity={"project_id": "p.id", "name": "r.name"},
         columns={"jobset_id": "j.id"},
+        read={"jobset": "(SELECT o.name FROM jobsets o WHERE o.id = t.jobset_id)"},
         # What is removed has no jobset to look up.
         joins=f"{_PROJECT} LEFT JOIN jobsets j ON j.project_id = p.id AND j.name = r.jobset",
         not_stored=frozenset(("jobset",)),
@@ -257,6 +283,7 @@ RULES: dict[str, TableRule] = {
         record={"type": "text", "config": "jsonb", "enabled": "bool"},
         identity={"project_id": "p.id", "name": "r.name"},
         columns={"notification_type": "r.type"},
+        read={"type": "t.notification_type"},
         joins=_PROJECT,
         not_stored=frozenset(("type",)),
     ),

@@ -104,6 +104,22 @@ class ConfigChange(Table, tablename="config_changes"):
     config_changes_action_check = Check("action IN ('create', 'update', 'delete', 'rename', 'adopt')")
 
 
+class ConfigAdoption(Table, tablename="config_adoptions"):
+    """A row made by hand that git may take over, because somebody said so. Written by config."""
+
+    id = UUID(primary_key=True)
+    kind = Varchar(length=50, default=None)
+    """Kind of the resource, such as ``jobset``."""
+    key = Text(default=None)
+    """Key of the resource, such as ``hello/main``."""
+    actor = Text(default=None)
+    """Who said so, as in the audit trail."""
+    created_at = Timestamptz()
+    """When."""
+
+    config_adoptions_kind_key_key = Unique([kind, key])
+
+
 class ConfigResource(Table, tablename="config_resources"):
     """The inventory: a resource in force, and the file and line that owns it. Written by config."""
 

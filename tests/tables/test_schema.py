@@ -43,6 +43,7 @@ ADDED_TABLES = {
     "config_revisions": "every commit of configuration that was tried",
     "config_changes": "every change configuration has made",
     "config_resources": "which file and line owns which row",
+    "config_adoptions": "which rows made by hand git may take over",
     "webhook_deliveries": "deduplication and log of incoming hooks",
     "audit_events": "who did what through the API or the command line",
     "migration": "Piccolo's record of the migrations that ran",
