@@ -7,11 +7,13 @@ import msgspec
 import pyrage
 import pytest
 import structlog
+from litestar.testing import AsyncTestClient
 from rich.text import Text
 
+from fc.app import create_app
 from fc.base.database import Database
-from fc.base.secrets import Secrets, key_file, secrets_of
-from fc.base.settings import ConfigurationSettings, SecretsSettings, Settings
+from fc.base.secrets import REDACTED, Secrets, key_file, secrets_of
+from fc.base.settings import ConfigurationSettings, DatabaseSettings, SecretsSettings, Settings
 from fc.config import sources
 from fc.config.compile import compile_fragments
 from fc.config.diff import diff
@@ -182,3 +184,36 @@ async def test_a_rotated_encrypted_secret_is_a_change(
         reference = await database.fetchval("SELECT secret FROM webhook_configs")
         assert Secrets(None, key_file(followed)).reveal(reference) == value
     assert await database.fetchval("SELECT count(*) FROM config_revisions WHERE status = 'applied'") == 2
+
+
+async def test_pages_and_the_api_show_that_there_is_a_secret_and_nothing_of_it(
+    database: Database, database_url: str, known: Settings, tmp_path: Path
+) -> None:
+    repository = Repository(tmp_path / "configuration")
+    repository.commit({"fc.yaml": webhook(encrypted())})
+    followed = msgspec.structs.replace(
+        known,
+        configuration=ConfigurationSettings(url=repository.url),
+        database=DatabaseSettings(url=database_url, pool_size=2),
+    )
+    synchronizer = Synchronizer(followed, database, secrets_of(followed))
+    await synchronizer.register()
+    await synchronizer.synchronize()
+    token = (await database.fetchval("SELECT secret FROM webhook_configs"))["encrypted"]
+    revision = await database.fetchval("SELECT id FROM config_revisions")
+    paths = [
+        "/",
+        "/configuration",
+        f"/configuration/revisions/{revision}",
+        "/projects/p",
+        "/api/v1/configuration",
+        "/api/v1/configuration/revisions",
+        f"/api/v1/configuration/revisions/{revision}",
+    ]
+    async with AsyncTestClient(create_app(followed)) as client:
+        answers = {path: await client.get(path) for path in paths}
+    assert {path: one.status_code for path, one in answers.items()} == dict.fromkeys(paths, 200)
+    assert REDACTED in answers[f"/configuration/revisions/{revision}"].text
+    for path, one in answers.items():
+        assert VALUE not in one.text, path
+        assert token not in one.text, path

@@ -122,6 +122,13 @@ async def test_users_and_keys_that_leave_git_lose_their_rights(site: Site) -> No
     assert await site.names("SELECT name FROM api_keys") == []
 
 
+async def test_the_last_item_of_a_list_can_be_removed(site: Site) -> None:
+    builder = "remote_builders: {b: {ssh_uri: ssh://h, systems: [x86_64-linux], supported_features: %s}}"
+    for features in ("[kvm]", "[]"):
+        await site.push(b=builder % features)
+    assert await site.names("SELECT supported_features::text FROM remote_builders") == ["{}"]
+
+
 async def test_what_is_misspelt_is_an_error_never_a_default(site: Site) -> None:
     found = await site.push(a=project("a", main="x").replace("branch", "state: dissabled, branch"))
     assert "did you mean 'disabled'?" in (found.error_message or "")

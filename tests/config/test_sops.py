@@ -6,6 +6,8 @@ from typing import Any
 
 import pyrage
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fc.base.secrets import Secrets
 from fc.config.compile import Compiled, compile_fragments
@@ -163,3 +165,12 @@ def test_numbers_that_programs_read_differently_are_refused(here: Surroundings) 
         text = written().replace('"check_interval": 90', f'"check_interval": {value}')
         (found, *_) = shown(made(text, here).problems)
         assert "programs read this number or date differently" in found
+
+
+@given(st.text(alphabet=st.sampled_from("abc:-{}[]&*!<>|\n \"'#ENC[,]=age sops mac 0.1_x"), max_size=200))
+@settings(max_examples=150, deadline=None)
+def test_any_text_in_an_encrypted_file_gives_problems_or_nothing(text: str) -> None:
+    surroundings = Surroundings(decryptor=Decryptor(Path("/nonexistent"), Path("/nonexistent/key")))
+    for one in (text, f"sops: {{age: [{{enc: x}}], mac: x, lastmodified: y}}\n{text}"):
+        found = read_fragment("p.sops.yaml", "", one.encode(), surroundings)
+        assert all(problem.line >= 1 and problem.column >= 1 for problem in found.problems)
