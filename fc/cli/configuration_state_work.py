@@ -11,11 +11,15 @@ from fc.base.settings import Settings
 from fc.cli.connect import opened
 from fc.config.adoption import allow_adoption
 from fc.config.diff import DIGEST_SHOWN
+from fc.config.drift import find_drift
 from fc.config.language import KIND_BY_NAME
 from fc.config.sources import confirm, request_sync
 from fc.config.wording import did_you_mean
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
 from fc.tables.pause_queries import ConfigPause, config_pauses
+
+_DRIFTED = 2
+"""Exit status of drift."""
 
 
 async def run_status(settings: Settings, *, as_json: bool) -> int:
@@ -67,8 +71,29 @@ async def run_adopt(kind: str, key: str, settings: Settings) -> None:
 def _pause_line(one: ConfigPause) -> str:
     """Why a source is not followed."""
     what = f"rolled back to {one.pinned_revision_id}" if one.pinned_revision_id is not None else "paused"
-    until = f"until {one.paused_until:%Y-%m-%d %H:%M %Z}" if one.paused_until is not None else "until fcctl resume"
+    until = (
+        f"until {one.paused_until:%Y-%m-%d %H:%M %Z}"
+        if one.paused_until is not None
+        else "until fcctl resume"
+    )
     return f"{one.source} is not followed {until}: {what} by {one.paused_by}: {one.reason}"
+
+
+async def run_drift(settings: Settings, *, as_json: bool) -> int:
+    """Show drift; 0 there is none, 2 there is some."""
+    async with opened(settings) as database, database.transaction() as connection:
+        found = await find_drift(connection)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+    for one in found if not as_json else []:
+        gone = ": the row is gone" if one.missing else ""
+        click.echo(f"{one.kind} {one.key}  ({one.file}:{one.line}){gone}")
+        for field in one.fields:
+            declared, live = (msgspec.json.encode(value).decode() for value in (field.declared, field.found))
+            click.echo(f"    {field.field}: git says {declared}, the row says {live}")
+    if not found and not as_json:
+        click.echo("nothing has drifted")
+    return _DRIFTED if found else 0
 
 
 def _lines(source: ConfigSource) -> list[str]:
