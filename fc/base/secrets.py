@@ -35,15 +35,17 @@ class Secrets:
         Raises:
             SecretMissingError: it is not there, cannot be decrypted, or this is no reference.
         """
-        if isinstance(reference, Mapping) and reference.keys() == {"secret"}:
-            return self.resolve(reference["secret"])
+        held = reference if isinstance(reference, Mapping) else {}
+        name, token = held.get("secret"), held.get("encrypted")
+        if isinstance(name, str) and token is None:
+            return self.resolve(name)
         called = "encrypted in configuration"
-        if not isinstance(reference, Mapping) or reference.keys() != {"encrypted"} or self._key is None:
+        if not isinstance(token, str) or name is not None or self._key is None:
             raise SecretMissingError(called, "it cannot be read here")
         try:
             if self._box is None:
                 self._box = Box(read_or_make_key(self._key))
-            return self._box.open(reference["encrypted"])
+            return self._box.open(token)
         except (UnreadableError, EnvironmentMissingError) as error:
             raise SecretMissingError(called, str(error)) from None
 

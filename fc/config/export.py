@@ -163,8 +163,7 @@ def _fields(stored: Stored, indent: int) -> Iterator[str]:
 def _value(value: Any, *, secret: bool = False) -> str:
     """A value on one line."""
     if secret and isinstance(value, dict):
-        # What is encrypted was encrypted by somebody else's hand: only its place can be shown.
-        return f"!secret {_text(value.get('secret', 'was-encrypted'))}"
+        return f"!secret {_text(value['secret'])}"
     if isinstance(value, dict):
         return f"{{{', '.join(f'{_key(name)}: {_inner(one)}' for name, one in value.items())}}}"
     if isinstance(value, list):

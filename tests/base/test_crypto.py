@@ -71,7 +71,16 @@ def test_secrets_are_revealed_by_name_and_from_what_is_encrypted(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "reference", [{}, {"encrypted": "v1.AAAA"}, {"secret": "a", "encrypted": "b"}, "«secret»", None]
+    "reference",
+    [
+        {},
+        {"encrypted": "v1.AAAA"},
+        {"secret": "a", "encrypted": "b"},
+        {"encrypted": None},
+        {"secret": 1},
+        "«secret»",
+        None,
+    ],
 )
 def test_what_is_no_readable_reference_is_a_missing_secret(tmp_path: Path, reference: object) -> None:
     with pytest.raises(SecretMissingError):
