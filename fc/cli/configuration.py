@@ -75,9 +75,7 @@ def apply(
     """Show the plan for the configuration below DIR, ask, and apply exactly that plan: all of it or nothing."""
     from fc.cli.configuration_work import run_apply
 
-    context.exit(
-        run_apply(directory, load_settings(settings_file), yes=yes, confirmed=confirmed)
-    )
+    context.exit(run_apply(directory, load_settings(settings_file), yes=yes, confirmed=confirmed))
 
 
 @click.command()

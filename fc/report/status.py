@@ -16,7 +16,11 @@ from fc.report.target import SecretReference, Target
 
 
 async def send_status(
-    forge: Forge, target: Target, content: Mapping[str, Any], reveal: Callable[[SecretReference], str], poster: Poster
+    forge: Forge,
+    target: Target,
+    content: Mapping[str, Any],
+    reveal: Callable[[SecretReference], str],
+    poster: Poster,
 ) -> Answer:
     """Set the status ``content`` at ``target``.
 
