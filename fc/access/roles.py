@@ -13,7 +13,9 @@ Role = Literal[
 ]
 """As the CHECK of ``api_keys.role`` lists them."""
 
-Right = Literal["create-projects", "restart-jobs", "cancel-build", "bump-to-front", "eval-jobset", "configure"]
+Right = Literal[
+    "create-projects", "restart-jobs", "cancel-build", "bump-to-front", "eval-jobset", "configure"
+]
 """What a writing route asks for; ``configure`` is for admins alone. Any other role grants the right of its own name; ``admin`` grants every right."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
