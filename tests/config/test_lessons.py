@@ -116,8 +116,10 @@ async def test_the_configuration_is_read_at_every_push_not_only_at_the_start(sit
 async def test_users_and_keys_that_leave_git_lose_their_rights(site: Site) -> None:
     (site.secrets / "bot").write_text("value", encoding="utf-8")
     keys = "api_keys: {bot: {key: !secret bot, user: ada}}"
-    await site.push(people="users: {ada: {email: ada@x, role: admin}, bob: {email: bob@x}}", keys=keys)
-    await site.push(people="users: {bob: {email: bob@x}}", keys=None)
+    await site.push(
+        people="users: {ada: {email: ada@x, role: admin}, bob: {email: bob@x, role: admin}}", keys=keys
+    )
+    await site.push(people="users: {bob: {email: bob@x, role: admin}}", keys=None)
     assert await site.names("SELECT username FROM users WHERE enabled") == ["bob"]
     assert await site.names("SELECT name FROM api_keys") == []
 
