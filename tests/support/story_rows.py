@@ -121,8 +121,8 @@ async def add_build(story: Story, evaluation: uuid.UUID, job: str, status: str, 
     )  # fmt: skip
     build: uuid.UUID = await story.database.fetchval(
         """INSERT INTO builds (evaluation_id, job_name, drv_path, status, started_at, completed_at, log_path, error_message,
-            outputs, build_output_path, builder_id, system, derivation_id, meta, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id""",
+            outputs, build_output_path, builder_id, system, derivation_id, meta, created_at, queued_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15) RETURNING id""",
         evaluation, job, drv_path, status, started, completed, log_path, facts.get("error"),
         {"out": store_path(name)}, store_path(name) if status == "succeeded" else None, builder_id, system, derivation,
         {"description": texts.DESCRIPTIONS.get(job.partition(".")[0], "")}, facts["created"],
