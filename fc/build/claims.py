@@ -92,9 +92,18 @@ async def renew(
     return {row["claim_token"] for row in rows}
 
 
-async def hand_back(database: Database, tokens: Collection[uuid.UUID], reason: str) -> int:
-    """Make the derivations of ``tokens`` ready again, as if nothing had been tried; how many that were."""
-    return await _return(database, tokens, reason, attempts=0, delay=0.0)
+async def hand_back(
+    database: Database, tokens: Collection[uuid.UUID], reason: str, delay: float = 0.0
+) -> int:
+    """Make the derivations of ``tokens`` ready again, as if nothing had been tried; how many that were.
+
+    Args:
+        database: where the claims are.
+        tokens: of the claims; one that stands no longer is left alone.
+        reason: for people.
+        delay: seconds before they may be claimed again.
+    """
+    return await _return(database, tokens, reason, attempts=0, delay=delay)
 
 
 async def retry_later(database: Database, token: uuid.UUID, reason: str, delay: float) -> bool:

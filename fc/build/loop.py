@@ -110,7 +110,7 @@ class BuildLoop(Loop):
 
     def _pause_for_head(self, reason: str) -> None:
         self._head_failures += 1
-        seconds = pause(self._head_failures, self.work.pauses.builder_first, self.work.pauses.builder_longest)
+        seconds = pause(self._head_failures, self.work.pauses.head_first, self.work.pauses.head_longest)
         self._head_until = time.monotonic() + seconds
         log.error("the head's own store or disk fails", reason=reason, again_in=seconds)
 
