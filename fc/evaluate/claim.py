@@ -1,5 +1,6 @@
 """Claims on evaluations: taken, renewed, handed back, and taken over from the dead."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 
@@ -12,6 +13,9 @@ from fc.evaluate.record import Claim
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 MOST_ATTEMPTS = 3
+
+_TRIES = 50
+_RETRY_SECONDS = 0.02
 
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
@@ -28,6 +32,7 @@ FROM (
 ) c
 WHERE e.id = c.id RETURNING e.id, e.attempts, e.error_message
 """
+_DUE = "SELECT EXISTS (SELECT FROM evaluations WHERE status = 'pending' AND next_attempt_at <= now())"
 _RENEW = """
 UPDATE evaluations SET lease_until = now() + make_interval(secs => $3)
 WHERE id = $1 AND claim_token = $2 AND status = 'running'
@@ -58,8 +63,16 @@ class Claimed(msgspec.Struct, frozen=True):
 async def claim_evaluation(database: Database) -> Claimed | None:
     """Claim the newest evaluation that waits, or whose process is gone; none: there is none."""
     token = uuid.uuid4()
-    row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS)
-    return None if row is None else Claimed(Claim(row["id"], token), row["attempts"], row["error_message"])
+    for _ in range(_TRIES):
+        row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS)
+        if row is not None:
+            return Claimed(Claim(row["id"], token), row["attempts"], row["error_message"])
+        if not await database.fetchval(_DUE):
+            return None
+        # Skipped because it is locked: another claims it, or its report is being planned, which the same notice
+        # began. Nobody will say when that ends, so look again.
+        await asyncio.sleep(_RETRY_SECONDS)
+    return None
 
 
 async def renew(database: Database, claim: Claim) -> bool:
