@@ -8,6 +8,7 @@ import msgspec
 
 from fc.base.database import Database, affected
 from fc.base.looping import backoff
+from fc.evaluate.local_claims import PREFIX_LENGTH
 from fc.evaluate.record import Claim
 
 LEASE_SECONDS = 60.0
@@ -42,7 +43,7 @@ UPDATE evaluations SET status = 'pending', attempts = GREATEST(0, attempts - $3)
     next_attempt_at = now() + make_interval(secs => $5), claim_token = NULL, lease_until = NULL
 WHERE id = $1 AND claim_token = $2 AND status = 'running'
 """
-_ABANDON = "UPDATE evaluations SET lease_until = NULL WHERE claim_token = ANY ($1) AND status = 'running'"
+_ABANDON = "UPDATE evaluations SET lease_until = NULL WHERE left(claim_token::text, $2) = ANY ($1) AND status = 'running'"
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -60,9 +61,8 @@ class Claimed(msgspec.Struct, frozen=True):
         return self.attempts > MOST_ATTEMPTS
 
 
-async def claim_evaluation(database: Database) -> Claimed | None:
+async def claim_evaluation(database: Database, token: uuid.UUID) -> Claimed | None:
     """Claim the newest evaluation that waits, or whose process is gone; none: there is none."""
-    token = uuid.uuid4()
     for _ in range(_TRIES):
         row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS)
         if row is not None:
@@ -92,6 +92,6 @@ async def try_later(database: Database, claimed: Claimed, message: str) -> None:
     await database.execute(_HAND_BACK, claim.evaluation_id, claim.token, 0, message.replace("\0", ""), pause)
 
 
-async def abandon(database: Database, tokens: Sequence[uuid.UUID]) -> None:
-    """End the leases of claims whose process is known to be dead."""
-    await database.execute(_ABANDON, tokens)
+async def abandon(database: Database, prefixes: Sequence[str]) -> None:
+    """End the leases of claims whose process is known to be dead: their tokens begin so."""
+    await database.execute(_ABANDON, prefixes, PREFIX_LENGTH)

@@ -19,7 +19,7 @@ async def test_an_evaluation_locked_by_another_transaction_is_claimed_when_that_
     )
     async with jobsets.database.transaction() as connection:
         await connection.execute("SELECT FROM evaluations WHERE id = $1 FOR UPDATE", evaluation)
-        claiming = asyncio.create_task(claim_evaluation(jobsets.database))
+        claiming = asyncio.create_task(claim_evaluation(jobsets.database, uuid.uuid4()))
         done, _ = await asyncio.wait({claiming}, timeout=0.1)
         assert not done
     claimed = await claiming
@@ -28,4 +28,4 @@ async def test_an_evaluation_locked_by_another_transaction_is_claimed_when_that_
 
 
 async def test_nothing_to_claim_is_said_at_once(jobsets: Jobsets) -> None:
-    assert await claim_evaluation(jobsets.database) is None
+    assert await claim_evaluation(jobsets.database, uuid.uuid4()) is None
