@@ -13,7 +13,8 @@ from fc.evaluate.record import Claim
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 5
+"""More than a machine is restarted in a row by accident; fewer than would keep others waiting for long."""
 
 _TRIES = 50
 _RETRY_SECONDS = 0.02

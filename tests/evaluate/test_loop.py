@@ -361,7 +361,7 @@ async def test_an_evaluation_that_kills_its_process_every_time_is_given_up(
     async with evaluating(services):
         evaluations = await jobsets.settled(jobset)
     assert evaluations[0]["status"] == "failed"
-    assert "begun 3 times and never ended" in evaluations[0]["error_message"]
+    assert f"begun {MOST_ATTEMPTS} times and never ended" in evaluations[0]["error_message"]
 
 
 async def test_the_newest_evaluation_comes_first(services: Services, jobsets: Jobsets) -> None:
