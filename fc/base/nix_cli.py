@@ -50,7 +50,7 @@ class Nix:
             _make_root(root)
             _check_namespaces()
         options = _options(settings.nix, chroot=root is not None)
-        version = _ask(bin_dir, "--version").rsplit(" ", 1)[-1]
+        version = _version(bin_dir)
         system = settings.nix.system or machine_system()
         return cls(
             bin_dir=bin_dir,
@@ -158,10 +158,12 @@ def machine_system() -> str:
     return f"{machine.machine}-{machine.sysname.lower()}"
 
 
-def _ask(bin_dir: Path, *args: str) -> str:
+def _version(bin_dir: Path) -> str:
+    """Asked of ``nix``, not of nix-store: that one would first open, or even make, the machine's own store."""
+    program = bin_dir / "nix"
     try:
         result = subprocess.run(  # noqa: S603 - a fixed command
-            [str(bin_dir / "nix-store"), *args],
+            [str(program), "--version"],
             check=True,
             capture_output=True,
             text=True,
@@ -169,6 +171,7 @@ def _ask(bin_dir: Path, *args: str) -> str:
             env={"PATH": f"{bin_dir}:/usr/bin:/bin"},
         )
     except (OSError, subprocess.SubprocessError) as error:
-        message = f"{bin_dir}/nix-store does not work: {error}; {_INSTALL}"
+        said = (getattr(error, "stderr", None) or "").strip()
+        message = f"{program} does not work: {error}{': ' if said else ''}{said}; {_INSTALL}"
         raise EnvironmentMissingError(message) from error
-    return result.stdout.strip()
+    return result.stdout.strip().rsplit(" ", 1)[-1]

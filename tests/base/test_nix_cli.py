@@ -64,15 +64,19 @@ def test_a_directory_without_nix_is_named(settings: Settings, tmp_path: Path) ->
 
 
 def test_a_nix_that_does_not_work_is_said_to_be_so(settings: Settings, tmp_path: Path) -> None:
-    broken = tmp_path / "nix-store"
-    broken.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
-    broken.chmod(0o755)
-    with pytest.raises(EnvironmentMissingError, match=f"{broken} does not work: .*exit status 3"):
+    for name in ("nix-store", "nix"):
+        broken = tmp_path / name
+        broken.write_text("#!/bin/sh\necho out of luck >&2\nexit 3\n", encoding="utf-8")
+        broken.chmod(0o755)
+    with pytest.raises(
+        EnvironmentMissingError, match=f"{broken} does not work: .*exit status 3.*out of luck"
+    ):
         Nix.discover(with_nix(settings, bin_dir=tmp_path))
 
 
 def test_a_nix_in_a_directory_of_its_own_is_used(settings: Settings, tmp_path: Path) -> None:
     found = shutil.which("nix-store")
+    (tmp_path / "nix").symlink_to(shutil.which("nix") or "")
     assert found is not None
     (tmp_path / "nix-store").symlink_to(found)
     nix = Nix.discover(with_nix(settings, bin_dir=tmp_path))
