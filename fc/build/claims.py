@@ -200,9 +200,9 @@ async def _needing_builds(connection: asyncpg.Connection, derivation_id: uuid.UU
     )
     if not rows:
         rows = await connection.fetch(
-            """SELECT b.id FROM builds b JOIN derivation_demands m ON m.build_id = b.id
-            WHERE m.derivation_id = $1 AND b.status IN ('pending', 'running')
-            ORDER BY b.created_at, b.id LIMIT 1 FOR NO KEY UPDATE OF b""",
+            """SELECT id FROM builds
+            WHERE id = ANY (ARRAY(SELECT build_id FROM derivation_demands WHERE derivation_id = $1))
+            AND status IN ('pending', 'running') ORDER BY created_at, id LIMIT 1 FOR NO KEY UPDATE""",
             derivation_id,
         )
     while not rows:

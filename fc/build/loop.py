@@ -10,7 +10,7 @@ import structlog
 from typing_extensions import override
 
 from fc.base.looping import Loop, Services
-from fc.base.notify import BUILDERS_CHANGED, BUILDS_CHANGED, DERIVATIONS_READY
+from fc.base.notify import BUILDERS_CHANGED, DERIVATIONS_READY
 from fc.build.claims import HEARTBEAT_SECONDS, hand_back, renew, take_over_expired
 from fc.build.fleet import Fleet, Handle
 from fc.build.health import pause
@@ -40,7 +40,7 @@ class BuildLoop(Loop):
     """Takes in new builds and fills free slots. Builds run in tasks of their own."""
 
     name = "build"
-    channels = (DERIVATIONS_READY, BUILDS_CHANGED, BUILDERS_CHANGED)
+    channels = (DERIVATIONS_READY, BUILDERS_CHANGED)
     interval = 5.0
 
     def __init__(self, services: Services, pauses: Pauses | None = None) -> None:
