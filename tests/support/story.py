@@ -161,6 +161,16 @@ async def _extras(story: Story) -> None:
             waiting,
             story.build(newest, needed),
         )
+        await story.rows.execute(
+            """INSERT INTO derivation_inputs (derivation_id, input_id)
+            SELECT w.derivation_id, n.derivation_id FROM builds w, builds n WHERE w.id = $1 AND n.id = $2""",
+            waiting,
+            story.build(newest, needed),
+        )
+    await story.rows.execute(
+        "UPDATE derivations SET missing_inputs = 2 WHERE id = (SELECT derivation_id FROM builds WHERE id = $1)",
+        waiting,
+    )
     done = story.build(newest, "docs.x86_64-linux")
     output = store_path("docs-2.4.1")
     await story.rows.executemany(

@@ -64,6 +64,9 @@ async def test_every_page_is_sound_and_legible(
                 assert overflow <= 0, f"{name} is {overflow} pixels too wide at {width}"
                 assert await page.evaluate(CONTRAST) == [], name
                 await page.screenshot(path=directory / f"{name}-{scheme}-{size}.png", full_page=True)
+            await page.set_viewport_size({"width": width, "height": 1010})
+            await page.goto("/")
+            await page.screenshot(path=directory / f"top-{scheme}-{size}.png")
             assert watched.complaints == []
 
 

@@ -165,7 +165,7 @@ async def test_groups_of_builds_are_turned_over_page_by_page(
 
 async def test_a_build_says_why_it_waits(client: Client, story: Story) -> None:
     page = words(await text(client, f"/builds/{story.build('nimbus/main', 'integration.x86_64-linux')}"))
-    assert "Why is it waiting? It waits for one input" in page
+    assert "Why is it waiting? It waits for 2 inputs: gateway-2.4.1 and nimbus-2.4.1." in page
     assert "There is no output yet." in page
 
 
