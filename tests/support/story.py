@@ -118,6 +118,11 @@ async def _nimbus(story: Story, jobsets: dict[str, uuid.UUID]) -> None:
                 message,
             )
     await _extras(story)
+    await _proposal_and_release(story, jobsets)
+
+
+async def _proposal_and_release(story: Story, jobsets: dict[str, uuid.UUID]) -> None:
+    """A pull request with a failure, and the release that a channel stands at."""
     proposal = await add_evaluation(
         story, "nimbus/main", jobsets["nimbus/main"], evaluation_time=story.ago(minutes=50), cause="pull_request", pr_number=214,
         pr_head_branch="retry-budget", pr_base_branch="main", pr_action="synchronized", commit_subject="Give every upstream a retry budget",

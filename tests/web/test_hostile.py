@@ -14,6 +14,33 @@ from tests.support.story_rows import Story
 Client = AsyncTestClient[Litestar]
 ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}javascript:alert(3)\x1b[31m"
 
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "projects": ("description", "repository_url"),
+    "jobsets": ("description", "nix_expression", "branch", "last_error"),
+    "jobset_inputs": ("name", "value", "revision"),
+    "evaluations": (
+        "commit_subject",
+        "commit_author",
+        "error_message",
+        "pr_head_branch",
+        "pr_base_branch",
+    ),
+    "evaluation_errors": ("message",),
+    "derivations": ("builder_name", "error_message", "system"),
+    "builds": ("error_message", "system", "build_output_path"),
+    "build_steps": ("command", "error_output", "builder_name"),
+    "build_products": ("name", "path", "content_type"),
+    "build_metrics": ("unit",),
+    "remote_builders": ("ssh_uri", "last_error"),
+    "config_sources": ("url", "branch", "path", "error_message"),
+    "config_revisions": ("author", "subject"),
+    "config_changes": ("key", "file"),
+    "notification_configs": ("name",),
+    "notification_tasks": ("last_error",),
+    "channels": ("name",),
+}
+"""Columns whose text comes from outside."""
+
 
 class Page(HTMLParser):
     """Collects what could run."""
@@ -45,31 +72,7 @@ class Page(HTMLParser):
 @pytest.fixture
 async def attacked(database: Database, story: Story) -> Story:
     """The story with every text that comes from outside replaced."""
-    for table, columns in {
-        "projects": ("description", "repository_url"),
-        "jobsets": ("description", "nix_expression", "branch", "last_error"),
-        "jobset_inputs": ("name", "value", "revision"),
-        "evaluations": (
-            "commit_subject",
-            "commit_author",
-            "error_message",
-            "pr_head_branch",
-            "pr_base_branch",
-        ),
-        "evaluation_errors": ("message",),
-        "derivations": ("builder_name", "error_message", "system"),
-        "builds": ("error_message", "system", "build_output_path"),
-        "build_steps": ("command", "error_output", "builder_name"),
-        "build_products": ("name", "path", "content_type"),
-        "build_metrics": ("unit",),
-        "remote_builders": ("ssh_uri", "last_error"),
-        "config_sources": ("url", "branch", "path", "error_message"),
-        "config_revisions": ("author", "subject"),
-        "config_changes": ("key", "file"),
-        "notification_configs": ("name",),
-        "notification_tasks": ("last_error",),
-        "channels": ("name",),
-    }.items():
+    for table, columns in COLUMNS.items():
         # Names and systems are short columns: what does not fit is cut, which breaks no attack worth its name.
         await database.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
         for column in columns:
