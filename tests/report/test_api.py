@@ -93,4 +93,4 @@ async def test_a_question_that_makes_no_sense_is_refused(
 
 
 async def test_an_empty_queue_is_an_empty_list(client: httpx.AsyncClient) -> None:
-    assert (await client.get(PATH)).json() == {"notifications": [], "next": None}
+    assert (await client.get(PATH)).json() == {"items": [], "next": None}
