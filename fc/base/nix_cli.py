@@ -78,6 +78,27 @@ class Nix:
             "NIX_CONFIG": "\n".join(f"{name} = {value}" for name, value in self.options.items()),
         }
 
+    def initialise(self) -> None:
+        """Make the database of a chroot store that has none.
+
+        Done once, before anything else: Nix processes that begin together on a new store get in each other's way.
+
+        Raises:
+            EnvironmentMissingError: Nix cannot make it; says why.
+        """
+        if self.store_root is None or (self.store_root / "nix/var/nix/db/db.sqlite").exists():
+            return
+        result = subprocess.run(  # noqa: S603 - a fixed command
+            self.command("nix-store", "--init"),
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+        )
+        if result.returncode != 0:
+            message = f"Nix cannot make its store below {self.store_root}: {result.stderr.strip()}"
+            raise EnvironmentMissingError(message)
+
     def physical(self, store_path: str) -> Path:
         """Where ``store_path`` really is on this machine's disk."""
         if self.store_root is None:

@@ -206,3 +206,20 @@ def test_forbidden_namespaces_are_said_with_what_to_do(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "Nix cannot build here: namespaces are forbidden" in result.stderr
     assert "set nix.store: daemon" in result.stderr
+
+
+def test_a_new_store_is_made_once_and_a_made_one_is_left_alone(nix: Nix) -> None:
+    assert nix.store_root is not None
+    nix.initialise()
+    made = nix.store_root / "nix/var/nix/db/db.sqlite"
+    assert made.exists()
+    before = made.stat().st_mtime_ns
+    nix.initialise()
+    assert made.stat().st_mtime_ns == before
+
+
+def test_a_store_that_cannot_be_made_is_said(nix: Nix) -> None:
+    assert nix.store_root is not None
+    (nix.store_root / "nix").write_text("in the way", encoding="utf-8")
+    with pytest.raises(EnvironmentMissingError, match="cannot make its store"):
+        nix.initialise()
