@@ -39,7 +39,7 @@ async def _builders(story: Story) -> None:
             ("anvil-1", "ssh://builder@anvil-1.example.org", ["x86_64-linux", "i686-linux"], 8, 2, ["kvm", "big-parallel"],
              "ssh-ed25519 AAAA", 0, None, None, None, story.ago(seconds=3)),
             ("anvil-2", "ssh://builder@anvil-2.example.org", ["x86_64-linux", "i686-linux"], 8, 2, ["kvm"],
-             "ssh-ed25519 AAAA", 3, story.now + timedelta(minutes=4), story.ago(minutes=2), "the connection was lost: Connection reset by peer",
+             "ssh-ed25519 AAAA", 3, story.now + timedelta(minutes=25), story.ago(minutes=2), "the connection was lost: Connection reset by peer",
              story.ago(minutes=9)),
             ("graviton", "ssh://nix@graviton.example.org:2222", ["aarch64-linux"], 4, 1, ["big-parallel"],
              "ssh-ed25519 AAAA", 0, None, None, None, story.ago(seconds=8)),
