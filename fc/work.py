@@ -59,6 +59,7 @@ async def _run(settings: Settings, slices: tuple[str, ...]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         running.add_signal_handler(number, stop.set)
     nix = Nix.discover(settings)
+    nix.initialise()
     database = await Database.connect(_url(settings), settings.database.pool_size)
     listener = Listener(_url(settings))
     try:

@@ -31,9 +31,13 @@ CREATE INDEX idx_derivation_demands_jobset ON derivation_demands (jobset_id);
 CREATE INDEX idx_builds_unqueued ON builds (created_at, id) WHERE queued_at IS NULL AND status = 'pending';
 CREATE INDEX idx_builds_recent ON builds (created_at DESC, id DESC);
 CREATE INDEX idx_build_steps_unfinished ON build_steps (derivation_id) WHERE completed_at IS NULL;
+
+-- The build stage is woken by builds it has to take in, not by every change of one: most are its own doing.
+CREATE TRIGGER trg_builds_unqueued_notify AFTER INSERT OR UPDATE ON builds FOR EACH ROW WHEN (NEW.queued_at IS NULL AND NEW.status = 'pending') EXECUTE FUNCTION notify_fc_changed ('fc_derivations_ready');
 """
 
 BACKWARDS = """
+DROP TRIGGER trg_builds_unqueued_notify ON builds;
 DROP INDEX idx_build_steps_unfinished;
 DROP INDEX idx_builds_recent;
 DROP INDEX idx_builds_unqueued;

@@ -101,7 +101,7 @@ class GitCommand:
         if result.overflowed:
             raise GitError(action, f"{self._url}: the output is larger than {output_limit} bytes")
         if result.status != 0:
-            said = result.errors.decode(errors="replace").replace("\0", "").strip()
+            said = result.errors.decode(errors="replace").replace("\0", "").replace("\r", "").strip()
             detail = redact_text(said, self._full_url)[-_LONGEST_DETAIL:]
             raise GitError(action, detail or f"exit status {result.status}")
         return result
@@ -182,12 +182,17 @@ class GitCommand:
             "BatchMode": "yes",
             "IdentitiesOnly": "yes",
             "IdentityAgent": "none",
-            "IdentityFile": str(key),
+            "IdentityFile": _ssh_path(key),
             "ConnectTimeout": "15",
             "ServerAliveInterval": "15",
             "StrictHostKeyChecking": "accept-new",
-            "UserKnownHostsFile": str(self._directory / "known_hosts"),
+            "UserKnownHostsFile": _ssh_path(self._directory / "known_hosts"),
         }
         return shlex.join(
             ["ssh", "-F", "/dev/null", *(f"-o{name}={value}" for name, value in options.items())]
         )
+
+
+def _ssh_path(path: Path) -> str:
+    """A path as ssh_config(5) takes it: blanks separate files, and a percent sign begins a token."""
+    return '"' + str(path).replace("%", "%%") + '"'

@@ -50,7 +50,7 @@ class Nix:
             _make_root(root)
             _check_namespaces()
         options = _options(settings.nix, chroot=root is not None)
-        version = _ask(bin_dir, "--version").rsplit(" ", 1)[-1]
+        version = _version(bin_dir)
         system = settings.nix.system or machine_system()
         return cls(
             bin_dir=bin_dir,
@@ -77,6 +77,27 @@ class Nix:
             "LANG": "C.UTF-8",
             "NIX_CONFIG": "\n".join(f"{name} = {value}" for name, value in self.options.items()),
         }
+
+    def initialise(self) -> None:
+        """Make the database of a chroot store that has none.
+
+        Done once, before anything else: Nix processes that begin together on a new store get in each other's way.
+
+        Raises:
+            EnvironmentMissingError: Nix cannot make it; says why.
+        """
+        if self.store_root is None or (self.store_root / "nix/var/nix/db/db.sqlite").exists():
+            return
+        result = subprocess.run(  # noqa: S603 - a fixed command
+            self.command("nix-store", "--init"),
+            check=False,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+        )
+        if result.returncode != 0:
+            message = f"Nix cannot make its store below {self.store_root}: {result.stderr.strip()}"
+            raise EnvironmentMissingError(message)
 
     def physical(self, store_path: str) -> Path:
         """Where ``store_path`` really is on this machine's disk."""
@@ -158,10 +179,12 @@ def machine_system() -> str:
     return f"{machine.machine}-{machine.sysname.lower()}"
 
 
-def _ask(bin_dir: Path, *args: str) -> str:
+def _version(bin_dir: Path) -> str:
+    """Asked of ``nix``, not of nix-store: that one would first open, or even make, the machine's own store."""
+    program = bin_dir / "nix"
     try:
         result = subprocess.run(  # noqa: S603 - a fixed command
-            [str(bin_dir / "nix-store"), *args],
+            [str(program), "--version"],
             check=True,
             capture_output=True,
             text=True,
@@ -169,6 +192,7 @@ def _ask(bin_dir: Path, *args: str) -> str:
             env={"PATH": f"{bin_dir}:/usr/bin:/bin"},
         )
     except (OSError, subprocess.SubprocessError) as error:
-        message = f"{bin_dir}/nix-store does not work: {error}; {_INSTALL}"
+        said = (getattr(error, "stderr", None) or "").strip()
+        message = f"{program} does not work: {error}{': ' if said else ''}{said}; {_INSTALL}"
         raise EnvironmentMissingError(message) from error
-    return result.stdout.strip()
+    return result.stdout.strip().rsplit(" ", 1)[-1]

@@ -92,9 +92,18 @@ async def renew(
     return {row["claim_token"] for row in rows}
 
 
-async def hand_back(database: Database, tokens: Collection[uuid.UUID], reason: str) -> int:
-    """Make the derivations of ``tokens`` ready again, as if nothing had been tried; how many that were."""
-    return await _return(database, tokens, reason, attempts=0, delay=0.0)
+async def hand_back(
+    database: Database, tokens: Collection[uuid.UUID], reason: str, delay: float = 0.0
+) -> int:
+    """Make the derivations of ``tokens`` ready again, as if nothing had been tried; how many that were.
+
+    Args:
+        database: where the claims are.
+        tokens: of the claims; one that stands no longer is left alone.
+        reason: for people.
+        delay: seconds before they may be claimed again.
+    """
+    return await _return(database, tokens, reason, attempts=0, delay=delay)
 
 
 async def retry_later(database: Database, token: uuid.UUID, reason: str, delay: float) -> bool:
@@ -191,9 +200,9 @@ async def _needing_builds(connection: asyncpg.Connection, derivation_id: uuid.UU
     )
     if not rows:
         rows = await connection.fetch(
-            """SELECT b.id FROM builds b JOIN derivation_demands m ON m.build_id = b.id
-            WHERE m.derivation_id = $1 AND b.status IN ('pending', 'running')
-            ORDER BY b.created_at, b.id LIMIT 1 FOR NO KEY UPDATE OF b""",
+            """SELECT id FROM builds
+            WHERE id = ANY (ARRAY(SELECT build_id FROM derivation_demands WHERE derivation_id = $1))
+            AND status IN ('pending', 'running') ORDER BY created_at, id LIMIT 1 FOR NO KEY UPDATE""",
             derivation_id,
         )
     while not rows:

@@ -9,16 +9,18 @@ SATISFIED = ("built", "failed_with_output")
 """Derivations whose outputs are there: those that wait for them need wait no longer."""
 
 _RECOUNT = """
-UPDATE derivations d SET missing_inputs = c.missing, status = CASE WHEN c.missing = 0 THEN 'ready' ELSE 'pending' END
-FROM (
-    SELECT w.id, count(x.id) AS missing
+WITH counted AS MATERIALIZED (
+    SELECT w.id, (
+        SELECT count(*) FROM derivation_inputs i JOIN derivations x ON x.id = i.input_id
+        WHERE i.derivation_id = w.id AND x.status <> ALL ($2::text[])
+    ) AS missing
     FROM unnest($1::uuid[]) AS w (id)
-    LEFT JOIN derivation_inputs i ON i.derivation_id = w.id
-    LEFT JOIN derivations x ON x.id = i.input_id AND x.status <> ALL ($2::text[])
-    GROUP BY w.id
-) c
+), changed AS (
+    SELECT id, missing, CASE WHEN missing = 0 THEN 'ready' ELSE 'pending' END AS status FROM counted
+)
+UPDATE derivations d SET missing_inputs = c.missing, status = c.status FROM changed c
 WHERE d.id = c.id AND d.status IN ('pending', 'ready')
-  AND (d.missing_inputs, d.status) IS DISTINCT FROM (c.missing, CASE WHEN c.missing = 0 THEN 'ready' ELSE 'pending' END)
+  AND (d.missing_inputs, d.status) IS DISTINCT FROM (c.missing, c.status)
 """
 
 _FAIL_DEPENDENTS = """

@@ -10,7 +10,7 @@ import structlog
 from typing_extensions import override
 
 from fc.base.looping import Loop, Services
-from fc.base.notify import BUILDERS_CHANGED, BUILDS_CHANGED, DERIVATIONS_READY
+from fc.base.notify import BUILDERS_CHANGED, DERIVATIONS_READY
 from fc.build.claims import HEARTBEAT_SECONDS, hand_back, renew, take_over_expired
 from fc.build.fleet import Fleet, Handle
 from fc.build.health import pause
@@ -40,7 +40,7 @@ class BuildLoop(Loop):
     """Takes in new builds and fills free slots. Builds run in tasks of their own."""
 
     name = "build"
-    channels = (DERIVATIONS_READY, BUILDS_CHANGED, BUILDERS_CHANGED)
+    channels = (DERIVATIONS_READY, BUILDERS_CHANGED)
     interval = 5.0
 
     def __init__(self, services: Services, pauses: Pauses | None = None) -> None:
@@ -110,7 +110,7 @@ class BuildLoop(Loop):
 
     def _pause_for_head(self, reason: str) -> None:
         self._head_failures += 1
-        seconds = pause(self._head_failures, self.work.pauses.builder_first, self.work.pauses.builder_longest)
+        seconds = pause(self._head_failures, self.work.pauses.head_first, self.work.pauses.head_longest)
         self._head_until = time.monotonic() + seconds
         log.error("the head's own store or disk fails", reason=reason, again_in=seconds)
 

@@ -22,6 +22,8 @@ class Prepared(msgspec.Struct, frozen=True):
     basic: BasicDerivation
     outputs: dict[str, str]
     """Store path by output name."""
+    sources: tuple[str, ...]
+    """Those of the inputs that no derivation makes."""
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -55,7 +57,9 @@ def _prepare(nix: Nix, drv_path: str) -> Prepared:
                 raise UnbuildableError(message)
             inputs.append(path)
     return Prepared(
-        basic_derivation(derivation, inputs), {output.name: output.path for output in derivation.outputs}
+        basic_derivation(derivation, inputs),
+        {output.name: output.path for output in derivation.outputs},
+        derivation.input_srcs,
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -30,6 +31,7 @@ _LOG_SLACK = 1 << 16
 _OVERTIME_SECONDS = 60.0
 """A builder that has not ended a build so long after its time is over never will."""
 _LONGEST_MESSAGE = 4000
+_EXIT_CODE = re.compile(r"failed with exit code (\d{1,3})\b")
 
 
 class InputsMissingError(Exception):
@@ -146,14 +148,10 @@ class Attempt:
     async def _provide_inputs(self, prepared: Prepared, log: LogFile) -> None:
         """See that all inputs are valid on the builder, and stay so until the session ends."""
         if self._copying is None:
-            missing = set(prepared.inputs) - await self._session.valid_paths(prepared.inputs, lock=True)
-            if missing:
-                raise InputsMissingError(missing)
+            _require_inputs(prepared, await self._session.valid_paths(prepared.inputs, lock=True))
             return
         store = self._place.store
-        missing = set(prepared.inputs) - await store.valid_paths(prepared.inputs)
-        if missing:
-            raise InputsMissingError(missing)
+        _require_inputs(prepared, await store.valid_paths(prepared.inputs))
         closure = await store.closure(prepared.inputs)
         async with self._copying:
             there = await self._session.valid_paths([info.path for info in closure], lock=True)
@@ -215,7 +213,11 @@ class Attempt:
             its_own = self._claim.fixed_output and result.status is BuildStatus.TRANSIENT_FAILURE
             reason = f"{self._claim.builder.name}: {message}"
             raise AttemptLostError(reason, "failed" if its_own else "aborted")
-        return Outcome(status=status, message=message, exit_code=1, cacheable=result.status.is_permanent)
+        said = _EXIT_CODE.search(message)
+        exit_code = int(said[1]) if said is not None else 1
+        return Outcome(
+            status=status, message=message, exit_code=exit_code, cacheable=result.status.is_permanent
+        )
 
     async def _collect(self, prepared: Prepared, log: LogFile) -> Outcome:
         """Bring the outputs into the head's store, root them, look into them."""
@@ -263,6 +265,22 @@ async def look_into(
         metrics=finds.metrics,
         exit_code=1 if finds.failed else 0,
     )
+
+
+def _require_inputs(prepared: Prepared, valid: set[str]) -> None:
+    """Refuse to go on without an input.
+
+    Raises:
+        InputsMissingError: outputs of other derivations are gone; they can be made again.
+        UnbuildableError: a source is gone; only an evaluation can bring it back.
+    """
+    missing = set(prepared.inputs) - valid
+    sources = sorted(missing.intersection(prepared.sources))
+    if sources:
+        message = f"its source {sources[0]} is not in the head's store any more; evaluate the jobset again"
+        raise UnbuildableError(message)
+    if missing:
+        raise InputsMissingError(missing)
 
 
 def _paths(count: int) -> str:

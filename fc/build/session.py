@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from types import TracebackType
 from typing import NoReturn, Self, TypeVar
@@ -10,6 +11,7 @@ from fc.build.transport import PIECE, BuilderError, Carrier, Channel
 from fc.nix.build_result import BuildResult, strip_ansi
 from fc.nix.derivation import BasicDerivation
 from fc.nix.errors import ProtocolError
+from fc.nix.hashes import parse_sha256
 from fc.nix.nar import NarParser
 from fc.nix.path_info import PathInfo
 from fc.nix.serve import BuildOptions, Exchange, Serve, hello
@@ -109,9 +111,15 @@ class Session:
             self._patience = _STALL_SECONDS
 
     async def dump(self, info: PathInfo) -> AsyncGenerator[bytes, None]:
-        """The NAR of a path, piece by piece: exactly ``info.nar_size`` bytes, or an error."""
+        """The NAR of a path, piece by piece: of the size and hash that ``info`` says, or it ends in an error.
+
+        Compared here as well as by the store that takes it, so that the blame falls on the one who sent it.
+        """
+        if info.nar_hash is None:
+            self._fail(f"its Nix is too old to say the hash of {info.path}")
         await self._write(self._speaker.dump_store_path(info.path))
         parser = NarParser()
+        digest = hashlib.sha256()
         left = info.nar_size
         while left:
             piece = await self._read(min(left, PIECE))
@@ -122,6 +130,9 @@ class Session:
             if taken < len(piece) or (parser.finished and len(piece) < left):
                 self._fail(f"the archive of {info.path} is shorter than its {info.nar_size} bytes")
             left -= len(piece)
+            digest.update(piece)
+            if left == 0 and digest.digest() != parse_sha256(info.nar_hash):
+                self._fail(f"the archive of {info.path} does not have the hash it is said to have")
             yield piece
         if not parser.finished:
             self._fail(f"the archive of {info.path} is longer than its {info.nar_size} bytes")

@@ -137,11 +137,15 @@ async def settle(
 
 
 async def _succeed(connection: asyncpg.Connection, derivation_id: uuid.UUID, outcome: Outcome) -> None:
-    await connection.executemany(
-        """INSERT INTO derivation_outputs (derivation_id, name, path, nar_hash, nar_size) VALUES ($1, $2, $3, $4, $5)
-        ON CONFLICT (derivation_id, name)
-        DO UPDATE SET path = EXCLUDED.path, nar_hash = EXCLUDED.nar_hash, nar_size = EXCLUDED.nar_size""",
-        [(derivation_id, one.name, one.path, one.nar_hash, one.nar_size) for one in outcome.outputs],
+    await connection.execute(
+        """UPDATE derivation_outputs o SET path = n.path, nar_hash = n.nar_hash, nar_size = n.nar_size
+        FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[]) AS n (name, path, nar_hash, nar_size)
+        WHERE o.derivation_id = $1 AND o.name = n.name""",
+        derivation_id,
+        [one.name for one in outcome.outputs],
+        [one.path for one in outcome.outputs],
+        [one.nar_hash for one in outcome.outputs],
+        [one.nar_size for one in outcome.outputs],
     )
     paths = {one.name: one.path for one in outcome.outputs}
     rows = await connection.fetch(

@@ -155,7 +155,8 @@ class SshCarrier(Carrier):
             detail = "its host key is not known: set public_host_key (ssh-keyscan prints it), or allow builders.trust_on_first_use"
             raise BuilderError(self.name, detail)
         try:
-            keys = [asyncssh.import_public_key(line) for line in text.splitlines() if line.strip()]
+            lines = [line.strip() for line in text.splitlines()]
+            keys = [asyncssh.import_public_key(line) for line in lines if line and not line.startswith("#")]
         except (asyncssh.KeyImportError, ValueError) as error:
             raise BuilderError(self.name, f"its public_host_key cannot be read: {_words(error)}") from None
         if not keys:

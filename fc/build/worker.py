@@ -36,6 +36,8 @@ class Pauses:
     builder_longest: float = 600.0
     attempt_first: float = 5.0
     attempt_longest: float = 600.0
+    head_first: float = 5.0
+    head_longest: float = 60.0
     recording: float = 60.0
     """How long a result is offered to a database that does not answer, before the lease decides."""
 
@@ -59,6 +61,8 @@ class Work:
     on_head_trouble: Callable[[str], None]
     claims: dict[uuid.UUID, "asyncio.Task[None]"] = field(default_factory=dict)
     """The task of each claim that stands."""
+    head_troubles: dict[uuid.UUID, int] = field(default_factory=dict)
+    """How often in a row the head's store failed for a derivation."""
     recording: set[uuid.UUID] = field(default_factory=set)
     """Claims that are being ended just now."""
 
@@ -123,11 +127,17 @@ async def _attempt(work: Work, right: Claim, attempt: Attempt) -> None:
         await _builder_failed(work, builder, error)
     except HeadTroubleError as error:
         work.on_head_trouble(str(error))
-        await _hand_back(work, right, str(error))
+        # Not its fault, as far as can be known; but should it be, it must not stop everything again and again.
+        troubles = work.head_troubles[right.derivation_id] = (
+            work.head_troubles.get(right.derivation_id, 0) + 1
+        )
+        delay = pause(troubles, work.pauses.attempt_first, work.pauses.attempt_longest)
+        await _hand_back(work, right, str(error), delay)
     except Exception as error:
         log.exception("attempt failed in an unforeseen way", derivation=right.drv_path)
         await _lost(work, right, f"FC failed: {type(error).__name__}: {error}", "aborted")
     else:
+        work.head_troubles.pop(right.derivation_id, None)
         await _record(work, right, outcome)
         await _builder_works(work, builder)
 
@@ -191,15 +201,15 @@ async def _build_inputs_again(work: Work, right: Claim, error: InputsMissingErro
         FROM derivation_demands WHERE derivation_id = $1""",
         right.derivation_id,
     )
-    await _hand_back(work, right, str(error))
+    await _hand_back(work, right, str(error), work.pauses.attempt_first)
     for row in rows:
         root = Root(**{name: value for name, value in row.items() if name != "jobset_id"})
         await absorb(work.database, work.workplace, row["jobset_id"], [root])
 
 
-async def _hand_back(work: Work, right: Claim, reason: str) -> None:
+async def _hand_back(work: Work, right: Claim, reason: str, delay: float) -> None:
     with _recording(work, right):
-        await hand_back(work.database, [right.token], reason)
+        await hand_back(work.database, [right.token], reason, delay)
 
 
 async def _builder_works(work: Work, builder: Slots) -> None:

@@ -70,7 +70,7 @@ class ConfigurationState(msgspec.Struct, frozen=True):
 class RevisionPage(msgspec.Struct, frozen=True):
     """Some of the revisions, newest first."""
 
-    revisions: list[ConfigRevision]
+    items: list[ConfigRevision]
     next: uuid.UUID | None
     """``before`` of the following page; none: this is the last."""
 

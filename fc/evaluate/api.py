@@ -46,7 +46,7 @@ class ProjectHookAnswer(msgspec.Struct, frozen=True):
 class EvaluationPage(msgspec.Struct, frozen=True):
     """Some of the evaluations, newest first."""
 
-    evaluations: list[EvaluationRow]
+    items: list[EvaluationRow]
     next: uuid.UUID | None
     """``before`` of the following page; none: this is the last."""
 

@@ -26,6 +26,9 @@ SELECT e.commit_hash, e.inputs_hash, e.inputs, p.name AS project, j.name AS jobs
 FROM evaluations e JOIN jobsets j ON j.id = e.jobset_id JOIN projects p ON p.id = j.project_id WHERE e.id = $1
 """
 
+_TRIES = 3
+"""Attempts that may end in trouble of git, Nix or the disk; lost ones (a dead process) have a limit of their own."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -97,7 +100,7 @@ async def attempt(services: Services, trees: SourceTrees, claimed: Claimed) -> N
         await record_failure(database, claim, str(error))
     except (GitError, NixError, ConflictError, OSError) as error:
         log.warning("evaluation attempt failed", project=facts.project, jobset=facts.jobset, error=str(error))
-        if claimed.attempts >= MOST_ATTEMPTS:
+        if claimed.attempts >= _TRIES:
             await record_failure(database, claim, str(error))
         else:
             await try_later(database, claimed, str(error))

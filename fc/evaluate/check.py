@@ -1,6 +1,7 @@
 """Checking a jobset: is there something new to evaluate? Git is asked, nothing is fetched unless there is."""
 
 import uuid
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -13,6 +14,7 @@ from fc.base.git import GitMirror
 from fc.base.settings import Settings
 from fc.evaluate.cause import Previous, Requester, cause_of
 from fc.evaluate.inputs import JobsetFacts, inputs_hash, recorded_inputs
+from fc.evaluate.local_claims import PREFIX_LENGTH
 from fc.evaluate.request import Input, InputType
 
 LEASE_SECONDS = 60.0
@@ -82,7 +84,7 @@ _RENEW = (
     "UPDATE jobsets SET lease_until = now() + make_interval(secs => $3) WHERE id = $1 AND claim_token = $2"
 )
 _HAND_BACK = "UPDATE jobsets SET claim_token = NULL, lease_until = NULL WHERE id = $1 AND claim_token = $2"
-_ABANDON = "UPDATE jobsets SET lease_until = NULL WHERE claim_token = ANY ($1)"
+_ABANDON = "UPDATE jobsets SET lease_until = NULL WHERE left(claim_token::text, $2) = ANY ($1)"
 
 
 class CheckError(FcError):
@@ -139,9 +141,9 @@ def mirror_of(settings: Settings, url: str) -> GitMirror:
     return GitMirror(settings.data_dir / "git", url, settings.configuration.deploy_key)
 
 
-async def claim_due(database: Database) -> DueJobset | None:
+async def claim_due(database: Database, token: uuid.UUID) -> DueJobset | None:
     """Claim the jobset whose check is due for longest, requested ones first; none: none is due."""
-    row = await database.fetchrow(_CLAIM, uuid.uuid4(), LEASE_SECONDS)
+    row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS)
     return None if row is None else msgspec.convert(dict(row), DueJobset)
 
 
@@ -283,6 +285,6 @@ async def hand_back_check(database: Database, jobset: DueJobset) -> None:
     await database.execute(_HAND_BACK, jobset.id, jobset.token)
 
 
-async def abandon_checks(database: Database, tokens: list[uuid.UUID]) -> None:
-    """End the leases of claims whose process is known to be dead."""
-    await database.execute(_ABANDON, tokens)
+async def abandon_checks(database: Database, prefixes: Sequence[str]) -> None:
+    """End the leases of claims whose process is known to be dead: their tokens begin so."""
+    await database.execute(_ABANDON, prefixes, PREFIX_LENGTH)

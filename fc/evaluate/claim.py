@@ -1,5 +1,6 @@
 """Claims on evaluations: taken, renewed, handed back, and taken over from the dead."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
 
@@ -7,11 +8,16 @@ import msgspec
 
 from fc.base.database import Database, affected
 from fc.base.looping import backoff
+from fc.evaluate.local_claims import PREFIX_LENGTH
 from fc.evaluate.record import Claim
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
-MOST_ATTEMPTS = 3
+MOST_ATTEMPTS = 5
+"""More than a machine is restarted in a row by accident; fewer than would keep others waiting for long."""
+
+_TRIES = 50
+_RETRY_SECONDS = 0.02
 
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
@@ -28,6 +34,7 @@ FROM (
 ) c
 WHERE e.id = c.id RETURNING e.id, e.attempts, e.error_message
 """
+_DUE = "SELECT EXISTS (SELECT FROM evaluations WHERE status = 'pending' AND next_attempt_at <= now())"
 _RENEW = """
 UPDATE evaluations SET lease_until = now() + make_interval(secs => $3)
 WHERE id = $1 AND claim_token = $2 AND status = 'running'
@@ -37,7 +44,7 @@ UPDATE evaluations SET status = 'pending', attempts = GREATEST(0, attempts - $3)
     next_attempt_at = now() + make_interval(secs => $5), claim_token = NULL, lease_until = NULL
 WHERE id = $1 AND claim_token = $2 AND status = 'running'
 """
-_ABANDON = "UPDATE evaluations SET lease_until = NULL WHERE claim_token = ANY ($1) AND status = 'running'"
+_ABANDON = "UPDATE evaluations SET lease_until = NULL WHERE left(claim_token::text, $2) = ANY ($1) AND status = 'running'"
 
 
 class Claimed(msgspec.Struct, frozen=True):
@@ -55,11 +62,18 @@ class Claimed(msgspec.Struct, frozen=True):
         return self.attempts > MOST_ATTEMPTS
 
 
-async def claim_evaluation(database: Database) -> Claimed | None:
+async def claim_evaluation(database: Database, token: uuid.UUID) -> Claimed | None:
     """Claim the newest evaluation that waits, or whose process is gone; none: there is none."""
-    token = uuid.uuid4()
-    row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS)
-    return None if row is None else Claimed(Claim(row["id"], token), row["attempts"], row["error_message"])
+    for _ in range(_TRIES):
+        row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS)
+        if row is not None:
+            return Claimed(Claim(row["id"], token), row["attempts"], row["error_message"])
+        if not await database.fetchval(_DUE):
+            return None
+        # Skipped because it is locked: another claims it, or its report is being planned, which the same notice
+        # began. Nobody will say when that ends, so look again.
+        await asyncio.sleep(_RETRY_SECONDS)
+    return None
 
 
 async def renew(database: Database, claim: Claim) -> bool:
@@ -79,6 +93,6 @@ async def try_later(database: Database, claimed: Claimed, message: str) -> None:
     await database.execute(_HAND_BACK, claim.evaluation_id, claim.token, 0, message.replace("\0", ""), pause)
 
 
-async def abandon(database: Database, tokens: Sequence[uuid.UUID]) -> None:
-    """End the leases of claims whose process is known to be dead."""
-    await database.execute(_ABANDON, tokens)
+async def abandon(database: Database, prefixes: Sequence[str]) -> None:
+    """End the leases of claims whose process is known to be dead: their tokens begin so."""
+    await database.execute(_ABANDON, prefixes, PREFIX_LENGTH)

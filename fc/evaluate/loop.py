@@ -48,7 +48,7 @@ class ClaimingLoop(Loop):
     async def turn(self) -> bool:
         await self._take_over()
         while len(self._tasks) < self._at_once:
-            task = await self.begin()
+            task = await self.begin(self._claims.new_token())
             if task is None:
                 return False
             self._tasks.add(task)
@@ -62,35 +62,33 @@ class ClaimingLoop(Loop):
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._claims.close()
 
     @abstractmethod
-    async def begin(self) -> asyncio.Task[None] | None:
+    async def begin(self, token: uuid.UUID) -> asyncio.Task[None] | None:
         """Claim a piece of work and begin it; none: there is none."""
 
     @abstractmethod
-    async def abandon(self, tokens: list[uuid.UUID]) -> None:
-        """Set free what dead processes of this machine had claimed."""
+    async def abandon(self, prefixes: list[str]) -> None:
+        """Set free what dead processes had claimed, whose tokens begin so."""
 
-    async def keep(
-        self, token: uuid.UUID, work: Callable[[], Coroutine[None, None, None]], claim: "HeldClaim"
-    ) -> None:
+    async def keep(self, work: Callable[[], Coroutine[None, None, None]], claim: "HeldClaim") -> None:
         """Do ``work`` and renew its claim meanwhile; it is ended when the claim is lost, handed back when we stop."""
-        with self._claims.held(token):
-            doing = asyncio.create_task(work())
-            keeping = asyncio.create_task(_keep_alive(doing, claim))
-            try:
-                await doing
-            except asyncio.CancelledError:
-                # Cancelled is either the work alone, since its claim was lost, or all of us, since this process stops.
-                doing.cancel()
-                await asyncio.gather(doing, return_exceptions=True)
-                await claim.hand_back()
-                raise
-            except Exception as error:
-                log.exception("background work failed", loop=self.name, error=str(error))
-                await claim.give_up(f"{type(error).__name__}: {error}")
-            finally:
-                keeping.cancel()
+        doing = asyncio.create_task(work())
+        keeping = asyncio.create_task(_keep_alive(doing, claim))
+        try:
+            await doing
+        except asyncio.CancelledError:
+            # Cancelled is either the work alone, since its claim was lost, or all of us, since this process stops.
+            doing.cancel()
+            await asyncio.gather(doing, return_exceptions=True)
+            await claim.hand_back()
+            raise
+        except Exception as error:
+            log.exception("background work failed", loop=self.name, error=str(error))
+            await claim.give_up(f"{type(error).__name__}: {error}")
+        finally:
+            keeping.cancel()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -99,11 +97,11 @@ class ClaimingLoop(Loop):
         self.wake.set()
 
     async def _take_over(self) -> None:
-        tokens = self._claims.abandoned()
-        if tokens:
-            await self.abandon(tokens)
-            for token in tokens:
-                self._claims.forget(token)
+        prefixes = self._claims.abandoned()
+        if prefixes:
+            await self.abandon(prefixes)
+            for prefix in prefixes:
+                self._claims.forget(prefix)
 
 
 class HeldClaim(ABC):
@@ -148,15 +146,15 @@ class CheckLoop(ClaimingLoop):
         super().__init__(services, _CHECKS_AT_ONCE)
 
     @override
-    async def begin(self) -> asyncio.Task[None] | None:
-        jobset = await claim_due(self._services.database)
+    async def begin(self, token: uuid.UUID) -> asyncio.Task[None] | None:
+        jobset = await claim_due(self._services.database, token)
         return (
             None if jobset is None else asyncio.create_task(self._check(jobset), name=f"check {jobset.name}")
         )
 
     @override
-    async def abandon(self, tokens: list[uuid.UUID]) -> None:
-        await abandon_checks(self._services.database, tokens)
+    async def abandon(self, prefixes: list[str]) -> None:
+        await abandon_checks(self._services.database, prefixes)
 
     async def _check(self, jobset: DueJobset) -> None:
         async def work() -> None:
@@ -164,7 +162,7 @@ class CheckLoop(ClaimingLoop):
             if found is not None:
                 log.info("new evaluation", project=jobset.project, jobset=jobset.name, evaluation=str(found))
 
-        await self.keep(jobset.token, work, HeldCheck(self._services, jobset))
+        await self.keep(work, HeldCheck(self._services, jobset))
 
 
 class HeldCheck(HeldClaim):
@@ -201,21 +199,21 @@ class EvaluateLoop(ClaimingLoop):
         self._trees = SourceTrees(services.settings.data_dir.absolute() / "sources")
 
     @override
-    async def begin(self) -> asyncio.Task[None] | None:
-        claimed = await claim_evaluation(self._services.database)
+    async def begin(self, token: uuid.UUID) -> asyncio.Task[None] | None:
+        claimed = await claim_evaluation(self._services.database, token)
         if claimed is None:
             return None
         return asyncio.create_task(self._evaluate(claimed), name=f"evaluate {claimed.claim.evaluation_id}")
 
     @override
-    async def abandon(self, tokens: list[uuid.UUID]) -> None:
-        await abandon(self._services.database, tokens)
+    async def abandon(self, prefixes: list[str]) -> None:
+        await abandon(self._services.database, prefixes)
 
     async def _evaluate(self, claimed: Claimed) -> None:
         async def work() -> None:
             await attempt(self._services, self._trees, claimed)
 
-        await self.keep(claimed.claim.token, work, HeldEvaluation(self._services, claimed))
+        await self.keep(work, HeldEvaluation(self._services, claimed))
 
 
 class HeldEvaluation(HeldClaim):

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from fc.base.errors import NixError
 from fc.base.nix_cli import Nix
 from fc.evaluate.nix_expression import expression_config, marked_text, options
 from fc.evaluate.nix_process import NixProcess
@@ -32,7 +33,7 @@ async def evaluate_with_nix_eval_jobs(
 
     Raises:
         InvalidInputError: the expression is not inside the repository.
-        NixError: Nix cannot even be asked.
+        NixError: Nix does not work here, such as for want of space.
     """
     found: list[EvalJob | EvalError] = []
     try:
@@ -48,6 +49,8 @@ async def evaluate_with_nix_eval_jobs(
                         log.warning("nix-eval-jobs wrote a line that is not understood", error=str(error))
                         process.noise(line)
                 failure = None if process.status == 0 else process.message()
+                if process.machine_at_fault:
+                    raise NixError(process.message())
     except TimeoutError:
         limit = f"the time limit of {request.timeout:.0f} s was reached"
         return EvaluationResult(failure=f"{limit}; {len(found)} jobs had been evaluated", timed_out=True)

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ SOURCE_INPUT = "src"
 _INLINE_NAMES = 48
 """Sets with more names than this are evaluated by several processes."""
 _DEEPEST = 12
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._+-]+")
 _HASH_SECONDS = 300
 _LOCKED_PLACES = "https:// git+https:// git+ssh:// tarball+https:// github: gitlab: sourcehut:"
 """Where the locked inputs of a flake may come from: each is checked against its hash."""
@@ -62,7 +64,27 @@ async def _root(nix: Nix, request: EvaluationRequest) -> dict[str, Any]:
     seconds = int(tree.stat().st_mtime)
     hashed = quote(await _nar_hash(nix, tree), safe="")
     lock = f"rev={request.revision}&narHash={hashed}&lastModified={seconds}"
-    return {"flake": f"path:{quote(str(tree))}?{lock}", "attributes": list(target.attributes)}
+    place = str(tree) if _PLAIN_PATH.fullmatch(str(tree)) else await _added(nix, tree)
+    return {"flake": f"path:{place}?{lock}", "attributes": list(target.attributes)}
+
+
+async def _added(nix: Nix, tree: Path) -> str:
+    """The store path of a copy of ``tree``: old versions of Nix cannot read every path out of a URL.
+
+    The copy is what a flake's source is in the store, so that with its hash known it is not even looked at again.
+    """
+    text = f'builtins.path {{ name = "source"; path = /. + {_quoted(str(tree))}; }}'
+    command = nix.command("nix-instantiate", "--eval", "--json", "--read-write-mode", "-")
+    result = await run_process(
+        command, environment=nix.environment(), given=text.encode(), timeout=_HASH_SECONDS
+    )
+    if result.status != 0:
+        message = (
+            f"the source cannot be copied to the store: {result.errors.decode(errors='replace').strip()}"
+        )
+        raise NixError(message)
+    path: str = json.loads(result.output)
+    return path
 
 
 async def _nar_hash(nix: Nix, tree: Path) -> str:

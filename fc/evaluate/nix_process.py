@@ -19,6 +19,10 @@ _LONGEST_MESSAGE = 8000
 _SMALL_HEAP_BELOW_MB = 2048
 _ERROR_LINE = re.compile(r"^error:", re.MULTILINE)
 _EXHAUSTED = re.compile(r"out of memory|bad_alloc|Cannot allocate memory", re.IGNORECASE)
+_MACHINE = re.compile(
+    r"No space left on device|Disk quota exceeded|Read-only file system|Too many open files|unable to fork"
+    r"|database disk image is malformed|cannot connect to socket|Nix daemon disconnected unexpectedly"
+)
 
 
 class NixProcess:
@@ -116,6 +120,11 @@ class NixProcess:
         return (status is not None and status < 0) or bool(
             _EXHAUSTED.search(self._noise.decode(errors="replace"))
         )
+
+    @property
+    def machine_at_fault(self) -> bool:
+        """Whether what it said is about this machine, not about the expression."""
+        return self.status != 0 and bool(_MACHINE.search(self.message()))
 
     def message(self) -> str:
         """What it said before it failed."""

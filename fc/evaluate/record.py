@@ -22,6 +22,7 @@ WHOLE = ""
 
 _LONGEST_JOB_NAME = 255
 _LONGEST_SYSTEM = 50
+_LONGEST_MESSAGE = 20_000
 _META = (
     "description",
     "homepage",
@@ -229,4 +230,4 @@ async def _insert_errors(
 
 
 def _storable(text: str) -> str:
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
+    return text.encode("utf-8", "replace").decode().replace("\0", "")[:_LONGEST_MESSAGE]

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from fc.base.errors import FcError
+from fc.base.errors import FcError, NixError
 from fc.base.nix_cli import Nix
 from fc.evaluate.nix_expression import expression_config, options, walk_text
 from fc.evaluate.nix_process import NixProcess
@@ -52,7 +52,7 @@ class ShardedEvaluation:
 
         Raises:
             InvalidInputError: the expression is not inside the repository.
-            NixError: Nix cannot even be asked.
+            NixError: Nix does not work here, such as for want of space.
         """
         try:
             async with asyncio.timeout(self._request.timeout):
@@ -106,6 +106,8 @@ class ShardedEvaluation:
                 else:
                     process.forget_noise()
             exhausted, message = process.exhausted, process.message()
+            if process.machine_at_fault:
+                raise NixError(message)
         # Left standing when this is cancelled: it tells what took so long.
         del self._current[id(shard)]
         self._thrown.extend(shard.thrown)

@@ -65,7 +65,7 @@ class Notification(msgspec.Struct, frozen=True):
 class NotificationPage(msgspec.Struct, frozen=True):
     """Some of the messages, newest first."""
 
-    notifications: list[Notification]
+    items: list[Notification]
     next: int | None
     """``before`` of the following page; none: this is the last."""
 

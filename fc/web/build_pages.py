@@ -10,6 +10,7 @@ from litestar import Request, Response
 from fc.base.database import Database
 from fc.base.errors import NotFoundError
 from fc.base.settings import Settings
+from fc.build.waiting import waiting_reason
 from fc.tables.build_queries import (
     BuildDetail,
     build_dependencies,
@@ -23,7 +24,6 @@ from fc.web.log_files import Cursor, LogWindow, file_token, locate, read_tail
 from fc.web.rendering import Pages
 from fc.web.routing import live, page
 from fc.web.topics import Topics
-from fc.web.waiting import why_build_waits
 
 _TAIL = 300
 """Lines of the log on the page of a build."""
@@ -53,7 +53,7 @@ async def build_page(
         "build.html",
         live=replace(current, unfinished=unfinished),
         build=build,
-        waiting=await why_build_waits(database, settings, build.derivation_id) if unfinished else None,
+        waiting=await waiting_reason(database, settings, build.id),
         window=window,
         beginning=LogWindow([], 0, 0, Cursor(token)),
         stream=f"/builds/{build.id}/log/live?from=" if unfinished else None,

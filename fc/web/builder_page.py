@@ -7,13 +7,12 @@ from typing import Any
 from litestar import Request, Response
 
 from fc.base.database import Database
+from fc.base.nix_cli import machine_system
 from fc.base.settings import Settings
-from fc.build.schedule import ANY_SYSTEM
 from fc.tables.builder_queries import LOCAL, BuilderRow, RunningDerivation, list_builders, running_derivations
 from fc.web.rendering import Pages
 from fc.web.routing import live, page
 from fc.web.topics import Topics
-from fc.web.waiting import local_slots
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,14 +53,13 @@ async def builders_page(
 
 
 def _local(settings: Settings, work: list[RunningDerivation]) -> _Shown:
-    slots = local_slots(settings, len(work))
     return _Shown(
         name=LOCAL,
         health="ok",
-        running=slots.running,
-        max_jobs=slots.max_jobs,
-        systems=sorted(slots.systems - {ANY_SYSTEM}),
-        supported_features=sorted(slots.supported_features),
+        running=len(work),
+        max_jobs=settings.builders.local_jobs,
+        systems=[settings.nix.system or machine_system(), *settings.nix.extra_systems],
+        supported_features=list(settings.builders.local_features),
         mandatory_features=[],
         work=work,
     )

@@ -48,6 +48,10 @@ class Family:
     about: str
     samples: list[tuple[dict[str, str], float]] = field(default_factory=list)
 
+    def add(self, value: float, **labels: str) -> None:
+        """One more sample."""
+        self.samples.append((labels, value))
+
 
 class Metrics:
     """The numbers of this service, kept for a few seconds."""
@@ -62,7 +66,15 @@ class Metrics:
         """The exposition format, version 0.0.4."""
         now = time.monotonic()
         if now >= self._until:
-            self._text = expose([*await self._work(), *await self._surroundings(), *self._process()])
+            self._text = expose(
+                [
+                    *await self._work(),
+                    *await self._builders(),
+                    *await self._configuration(),
+                    *await self._tables(),
+                    *self._process(),
+                ]
+            )
             self._until = now + _KEPT
         return self._text
 
@@ -109,65 +121,45 @@ class Metrics:
             ),
         ]
 
-    async def _surroundings(self) -> list[Family]:
+    async def _builders(self) -> list[Family]:
         builders = await list_builders(self._database)
-        sources = await config_sources(self._database)
-        unsent = await self._database.fetchval(_NOTIFICATIONS)
-        estimates = await self._database.fetch(_ESTIMATES)
-        return [
-            Family(
-                "fc_builder_slots",
-                "gauge",
-                "Builds a remote builder takes at once.",
-                [({"builder": one.name}, one.max_jobs) for one in builders],
-            ),
-            Family(
-                "fc_builder_running",
-                "gauge",
-                "Derivations a remote builder builds now.",
-                [({"builder": one.name}, one.running) for one in builders],
-            ),
-            Family(
-                "fc_builder_up",
-                "gauge",
-                "Whether a remote builder is in service.",
-                [({"builder": one.name}, one.health not in {"disabled", "backing_off"}) for one in builders],
-            ),
-            Family(
-                "fc_configuration_synced",
-                "gauge",
-                "Whether the last synchronisation went well.",
-                [({"source": one.name}, one.status == "synced") for one in sources],
-            ),
-            Family(
-                "fc_configuration_failures",
-                "gauge",
-                "Failed synchronisations in a row.",
-                [({"source": one.name}, one.failures) for one in sources],
-            ),
+        slots, running, up = (
+            Family("fc_builder_slots", "gauge", "Builds a remote builder takes at once."),
+            Family("fc_builder_running", "gauge", "Derivations a remote builder builds now."),
+            Family("fc_builder_up", "gauge", "Whether a remote builder is in service."),
+        )
+        for one in builders:
+            slots.add(one.max_jobs, builder=one.name)
+            running.add(one.running, builder=one.name)
+            up.add(one.health not in {"disabled", "backing_off"}, builder=one.name)
+        return [slots, running, up]
+
+    async def _configuration(self) -> list[Family]:
+        synced, failures, moment = (
+            Family("fc_configuration_synced", "gauge", "Whether the last synchronisation went well."),
+            Family("fc_configuration_failures", "gauge", "Failed synchronisations in a row."),
             Family(
                 "fc_configuration_synced_timestamp_seconds",
                 "gauge",
                 "When the database was last known to be as the repository says.",
-                [
-                    ({"source": one.name}, one.last_synced_at.timestamp())
-                    for one in sources
-                    if one.last_synced_at
-                ],
             ),
-            Family(
-                "fc_notifications_unsent",
-                "gauge",
-                "Deliveries that wait or run, counted up to 10000.",
-                [({}, unsent)],
-            ),
-            Family(
-                "fc_rows_estimate",
-                "gauge",
-                "Rows of large tables as PostgreSQL estimates them.",
-                [({"table": row["relname"]}, row["rows"]) for row in estimates],
-            ),
-        ]
+        )
+        for source in await config_sources(self._database):
+            synced.add(source.status == "synced", source=source.name)
+            failures.add(source.failures, source=source.name)
+            if source.last_synced_at is not None:
+                moment.add(source.last_synced_at.timestamp(), source=source.name)
+        return [synced, failures, moment]
+
+    async def _tables(self) -> list[Family]:
+        unsent = Family(
+            "fc_notifications_unsent", "gauge", "Deliveries that wait or run, counted up to 10000."
+        )
+        unsent.add(await self._database.fetchval(_NOTIFICATIONS))
+        rows = Family("fc_rows_estimate", "gauge", "Rows of large tables as PostgreSQL estimates them.")
+        for row in await self._database.fetch(_ESTIMATES):
+            rows.add(row["rows"], table=row["relname"])
+        return [unsent, rows]
 
     def _process(self) -> list[Family]:
         return [

@@ -1,4 +1,4 @@
-"""Every route that belongs to no slice: pages, streams, static files, health and metrics."""
+"""Every route that belongs to no slice: pages, projects for programs, streams, static files, health and metrics."""
 
 from typing import Any
 
@@ -14,6 +14,7 @@ from fc.web.log_pages import log_page, log_stream, step_log_page, step_log_strea
 from fc.web.metrics import metrics
 from fc.web.notification_page import notifications_page
 from fc.web.overview_page import overview
+from fc.web.project_api import get_changes, get_jobset, get_overview, get_project, get_projects
 from fc.web.project_pages import jobset_page, project_page
 from fc.web.static_route import favicon, static_file
 
@@ -33,6 +34,11 @@ ROUTES: list[Any] = [
     revision_page,
     notifications_page,
     api_page,
+    get_overview,
+    get_projects,
+    get_project,
+    get_jobset,
+    get_changes,
     events,
     static_file,
     favicon,

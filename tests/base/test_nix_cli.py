@@ -64,15 +64,19 @@ def test_a_directory_without_nix_is_named(settings: Settings, tmp_path: Path) ->
 
 
 def test_a_nix_that_does_not_work_is_said_to_be_so(settings: Settings, tmp_path: Path) -> None:
-    broken = tmp_path / "nix-store"
-    broken.write_text("#!/bin/sh\nexit 3\n", encoding="utf-8")
-    broken.chmod(0o755)
-    with pytest.raises(EnvironmentMissingError, match=f"{broken} does not work: .*exit status 3"):
+    for name in ("nix-store", "nix"):
+        broken = tmp_path / name
+        broken.write_text("#!/bin/sh\necho out of luck >&2\nexit 3\n", encoding="utf-8")
+        broken.chmod(0o755)
+    with pytest.raises(
+        EnvironmentMissingError, match=f"{broken} does not work: .*exit status 3.*out of luck"
+    ):
         Nix.discover(with_nix(settings, bin_dir=tmp_path))
 
 
 def test_a_nix_in_a_directory_of_its_own_is_used(settings: Settings, tmp_path: Path) -> None:
     found = shutil.which("nix-store")
+    (tmp_path / "nix").symlink_to(shutil.which("nix") or "")
     assert found is not None
     (tmp_path / "nix-store").symlink_to(found)
     nix = Nix.discover(with_nix(settings, bin_dir=tmp_path))
@@ -202,3 +206,20 @@ def test_forbidden_namespaces_are_said_with_what_to_do(tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "Nix cannot build here: namespaces are forbidden" in result.stderr
     assert "set nix.store: daemon" in result.stderr
+
+
+def test_a_new_store_is_made_once_and_a_made_one_is_left_alone(nix: Nix) -> None:
+    assert nix.store_root is not None
+    nix.initialise()
+    made = nix.store_root / "nix/var/nix/db/db.sqlite"
+    assert made.exists()
+    before = made.stat().st_mtime_ns
+    nix.initialise()
+    assert made.stat().st_mtime_ns == before
+
+
+def test_a_store_that_cannot_be_made_is_said(nix: Nix) -> None:
+    assert nix.store_root is not None
+    (nix.store_root / "nix").write_text("in the way", encoding="utf-8")
+    with pytest.raises(EnvironmentMissingError, match="cannot make its store"):
+        nix.initialise()

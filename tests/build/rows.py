@@ -61,23 +61,7 @@ async def insert_graph(
             "INSERT INTO evaluations (jobset_id, commit_hash, status) VALUES ($1, $2, 'completed') RETURNING id",
             *(jobset_id, uuid.uuid4().hex),
         )
-        given = {"system": "x86_64-linux"} | columns
-        names = ", ".join(given)
-        places = ", ".join(f"${number}" for number in range(5, 5 + len(given)))
-        derivations: dict[str, uuid.UUID] = {}
-        for name, needed in inputs.items():
-            count = len(list(needed))
-            status = "ready" if count == 0 else "pending"
-            derivations[name] = await connection.fetchval(
-                f"INSERT INTO derivations (drv_path, name, status, missing_inputs, {names}) VALUES ($1, $2, $3, $4, {places}) RETURNING id",
-                *(drv_path(name), name, status, count, *given.values()),
-            )
-        for name, needed in inputs.items():
-            for one in needed:
-                await connection.execute(
-                    "INSERT INTO derivation_inputs (derivation_id, input_id) VALUES ($1, $2)",
-                    *(derivations[name], derivations[one]),
-                )
+        derivations = await _insert_derivations(connection, inputs, {"system": "x86_64-linux"} | columns)
         builds = {}
         for job in jobs:
             builds[job] = await connection.fetchval(
@@ -91,6 +75,30 @@ async def insert_graph(
                 *(list(derivations.values()), jobset_id),
             )
     return Rows(jobset_id, derivations, builds)
+
+
+async def _insert_derivations(
+    connection: Any, inputs: Mapping[str, Iterable[str]], given: Mapping[str, Any]
+) -> dict[str, uuid.UUID]:
+    names = ", ".join(given)
+    places = ", ".join(f"${number}" for number in range(5, 5 + len(given)))
+    derivations: dict[str, uuid.UUID] = {}
+    for name, needed in inputs.items():
+        count = len(list(needed))
+        derivations[name] = await connection.fetchval(
+            f"INSERT INTO derivations (drv_path, name, status, missing_inputs, {names}) VALUES ($1, $2, $3, $4, {places}) RETURNING id",
+            *(drv_path(name), name, "ready" if count == 0 else "pending", count, *given.values()),
+        )
+        await connection.execute(
+            "INSERT INTO derivation_outputs (derivation_id, name) VALUES ($1, 'out')", derivations[name]
+        )
+    for name, needed in inputs.items():
+        for one in needed:
+            await connection.execute(
+                "INSERT INTO derivation_inputs (derivation_id, input_id) VALUES ($1, $2)",
+                *(derivations[name], derivations[one]),
+            )
+    return derivations
 
 
 async def derivation_statuses(database: Database) -> dict[str, str]:

@@ -37,6 +37,13 @@ CROWD = "; ".join(
 )
 FAR = '{ requiredSystemFeatures = [ "far" ]; }'
 
+GATED = "echo {0} >> /gate/begun; while [ ! -e /gate/go ]; do sleep 0.05; done; echo {0} >> /gate/ended; echo {0} > $out"
+PAIR = f"""rec {{
+  here = build "here" "{GATED.format("here")}" {{ preferLocalBuild = true; }};
+  there = build "there" "{GATED.format("there")}" {FAR};
+  both = build "both" "cat ${{here}} ${{there}} > $out" {{ }};
+}}"""
+
 
 @pytest.fixture
 def process(database_url: str) -> Iterator[StartProcess]:
@@ -112,16 +119,10 @@ async def test_a_killed_process_leaves_nothing_lost_and_nothing_built_twice_to_t
     process: StartProcess,
 ) -> None:
     two = msgspec.structs.replace(settings, builders=msgspec.structs.replace(settings.builders, local_jobs=2))
-    script = "echo {0} >> /gate/begun; while [ ! -e /gate/go ]; do sleep 0.05; done; echo {0} >> /gate/ended; echo {0} > $out"
-    expression = f"""rec {{
-      here = build "here" "{script.format("here")}" {{ preferLocalBuild = true; }};
-      there = build "there" "{script.format("there")}" {FAR};
-      both = build "both" "cat ${{here}} ${{there}} > $out" {{ }};
-    }}"""
     builder = new_builder("big-1")
     async with builder:
         await add_builder(database, "big-1", builder, supported_features=["far"])
-        recorded = await record(database, nix, tmp_path, expression)
+        recorded = await record(database, nix, tmp_path, PAIR)
         first = process(two)
 
         async def begun(times: int) -> bool:

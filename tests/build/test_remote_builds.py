@@ -272,7 +272,7 @@ async def test_a_key_trusted_on_first_use_is_pinned_from_then_on(
         (kept,) = (trusting.data_dir / "host-keys").iterdir()
         assert kept.read_text().strip() == builder.public_host_key
         await builder.stop()
-        builder._host_key = asyncssh.generate_private_key("ssh-ed25519")
+        builder._host_keys = [asyncssh.generate_private_key("ssh-ed25519")]
         await builder.start()
         await record(database, nix, tmp_path, ONE.replace("afar", "farther"))
         async with Farm(make_services(trusting, database, nix)).working():

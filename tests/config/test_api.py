@@ -197,9 +197,9 @@ async def test_revisions_are_told_newest_first_page_by_page(database: Database, 
     second = (
         await client.get("/api/v1/configuration/revisions", params={"limit": 2, "before": first["next"]})
     ).json()
-    revisions = first["revisions"] + second["revisions"]
+    revisions = first["items"] + second["items"]
     assert [(one["created"], one["updated"]) for one in revisions] == [(0, 1), (0, 1), (2, 0)]
-    assert (len(first["revisions"]), second["next"]) == (2, None)
+    assert (len(first["items"]), second["next"]) == (2, None)
 
 
 async def test_a_revision_is_told_with_its_changes(database: Database, opened: Open) -> None:
@@ -230,7 +230,7 @@ async def test_a_broken_commit_is_told_with_every_problem(
     client = opened()
     (source,) = (await client.get("/api/v1/configuration")).json()["sources"]
     assert [(one["line"], one["column"]) for one in source["errors"]] == [(1, 12), (1, 13)]
-    (revision,) = (await client.get("/api/v1/configuration/revisions")).json()["revisions"]
+    (revision,) = (await client.get("/api/v1/configuration/revisions")).json()["items"]
     assert (revision["status"], revision["errors"]) == ("failed", source["errors"])
 
 

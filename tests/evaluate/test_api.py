@@ -232,9 +232,9 @@ async def test_evaluations_are_listed_page_by_page(
         )  # fmt: skip
     path = "/api/v1/projects/hello/jobsets/main/evaluations"
     first = (await client.get(path, params={"limit": 2})).json()
-    assert [row["commit_hash"][-1] for row in first["evaluations"]] == ["2", "1"]
+    assert [row["commit_hash"][-1] for row in first["items"]] == ["2", "1"]
     second = (await client.get(path, params={"before": first["next"], "limit": 2})).json()
-    assert [row["commit_hash"][-1] for row in second["evaluations"]] == ["0"]
+    assert [row["commit_hash"][-1] for row in second["items"]] == ["0"]
     assert second["next"] is None
     assert (await client.get("/api/v1/projects/hello/jobsets/absent/evaluations")).status_code == 404
     assert (await client.get(path, params={"limit": 1000})).status_code == 400

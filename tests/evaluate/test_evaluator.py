@@ -199,3 +199,18 @@ async def test_the_same_source_gives_the_same_derivations_wherever_it_lies(nix: 
         result = await evaluate('{ a = make "a" { src = ./.; sub = ./sub; }; }')
         drvs.add(result.jobs[0].drv_path)
     assert len(drvs) == 1
+
+
+@pytest.mark.parametrize("flake_mode", [False, True])
+async def test_odd_directories_are_no_problem(nix: Nix, tmp_path: Path, flake_mode: bool) -> None:
+    odd = tmp_path / 'a "place" with % 100, blanks; ${x} and \\ ünïcode:?#'
+    odd.mkdir()
+    evaluate = Evaluator(nix, odd / "source")
+    evaluate.write(
+        release=f'let {MAKE} in {{ a = make "a" {{ src = ./.; here = <src/release.nix>; }}; }}',
+        flake=f'{{ outputs = {{ self }}: let {MAKE} in {{ hydraJobs.a = make "a" {{ src = self; }}; }}; }}',
+    )
+    expression = "hydraJobs" if flake_mode else "release.nix"
+    result = await evaluate(expression=expression, flake_mode=flake_mode)
+    assert not result.errors
+    assert names(result) == ["a"]

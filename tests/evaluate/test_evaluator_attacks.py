@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from fc.base.errors import NixError
 from fc.base.nix_cli import Nix
 from fc.nix.derivation import parse_derivation
 from tests.support.evaluating import SPIN
@@ -225,3 +226,9 @@ async def _no_evaluator_is_left(nix: Nix) -> None:
     while _evaluators(nix):
         assert time.monotonic() < deadline
         await asyncio.sleep(0.02)
+
+
+async def test_what_is_wrong_with_the_machine_is_not_blamed_on_a_job(evaluate: Evaluator) -> None:
+    # Said here by the expression, since a disk cannot be filled in a test; the words are the kernel's.
+    with pytest.raises(NixError, match="No space left"):
+        await evaluate('{ a = make "a" { }; b = abort "writing: No space left on device"; }')

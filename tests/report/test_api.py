@@ -41,7 +41,7 @@ async def test_messages_are_listed_newest_first_with_what_they_say(
     answer = await client.get(PATH)
     assert answer.status_code == 200
     page = answer.json()
-    found = {(item["kind"], item["job"]): item for item in page["notifications"]}
+    found = {(item["kind"], item["job"]): item for item in page["items"]}
     assert set(found) == {
         ("github_status", None),
         ("github_status", "job-1"),
@@ -58,7 +58,7 @@ async def test_messages_are_listed_newest_first_with_what_they_say(
     assert (status["destination"], status["notification"]) == ("api.github.com:443", "github_status")
     assert found["webhook", None]["last_error"] == "HTTP 404"
     assert page["next"] is None
-    sequences = [item["sequence"] for item in page["notifications"]]
+    sequences = [item["sequence"] for item in page["items"]]
     assert sequences == sorted(sequences, reverse=True)
     for hidden in ("s3cret-path", "forge-token", '"hook"'):
         assert hidden not in answer.text
@@ -69,8 +69,8 @@ async def test_pages_follow_one_another(client: httpx.AsyncClient, rows: Rows) -
         await rows.task()
     first = (await client.get(PATH, params={"limit": 3})).json()
     second = (await client.get(PATH, params={"limit": 3, "before": first["next"]})).json()
-    assert [len(first["notifications"]), len(second["notifications"]), second["next"]] == [3, 2, None]
-    assert len({item["id"] for item in first["notifications"] + second["notifications"]}) == 5
+    assert [len(first["items"]), len(second["items"]), second["next"]] == [3, 2, None]
+    assert len({item["id"] for item in first["items"] + second["items"]}) == 5
 
 
 async def test_messages_are_found_by_project_and_state(client: httpx.AsyncClient, rows: Rows) -> None:
@@ -78,7 +78,7 @@ async def test_messages_are_found_by_project_and_state(client: httpx.AsyncClient
         evaluation = await rows.evaluation(await rows.jobset(project))
         await rows.task(evaluation_id=evaluation, status="failed")
         await rows.task(evaluation_id=evaluation)
-    found = (await client.get(PATH, params={"project": "other", "status": "failed"})).json()["notifications"]
+    found = (await client.get(PATH, params={"project": "other", "status": "failed"})).json()["items"]
     assert [(item["project"], item["status"]) for item in found] == [("other", "failed")]
 
 
@@ -93,4 +93,4 @@ async def test_a_question_that_makes_no_sense_is_refused(
 
 
 async def test_an_empty_queue_is_an_empty_list(client: httpx.AsyncClient) -> None:
-    assert (await client.get(PATH)).json() == {"notifications": [], "next": None}
+    assert (await client.get(PATH)).json() == {"items": [], "next": None}

@@ -26,7 +26,14 @@ from fc.build.worker import Pauses
 from fc.cli.demo.ssh_builder import SshBuilder
 from fc.nix.derivation import Derivation, parse_derivation
 
-QUICK = Pauses(builder_first=0.2, builder_longest=1.0, attempt_first=0.1, attempt_longest=0.5)
+QUICK = Pauses(
+    builder_first=0.2,
+    builder_longest=1.0,
+    attempt_first=0.1,
+    attempt_longest=0.5,
+    head_first=0.2,
+    head_longest=0.5,
+)
 _BUSYBOX = next(path for path in ("/bin/busybox", "/usr/bin/busybox") if Path(path).exists())
 _DEADLINE = 90.0
 

@@ -17,18 +17,21 @@ from tests.support.story_rows import Story, add_build, add_evaluation, commit_ha
 async def tell(database: Database, data_dir: Path) -> Story:
     """Fill an empty, migrated database, and the logs below ``data_dir``."""
     story = Story(database, data_dir)
-    await _builders(story)
-    jobsets = await _projects(story)
-    await _nimbus(story, jobsets)
-    await _kestrel(story, jobsets)
-    await _site(story, jobsets)
-    await _configuration(story)
-    await _reports(story)
+    async with database.transaction() as connection:
+        story.rows = connection
+        await _builders(story)
+        jobsets = await _projects(story)
+        await _nimbus(story, jobsets)
+        await _kestrel(story, jobsets)
+        await _site(story, jobsets)
+        await _configuration(story)
+        await _reports(story)
+    story.rows = database
     return story
 
 
 async def _builders(story: Story) -> None:
-    await story.database.executemany(
+    await story.rows.executemany(
         """INSERT INTO remote_builders (name, ssh_uri, systems, max_jobs, speed_factor, supported_features, public_host_key,
             consecutive_failures, disabled_until, last_failure, last_error, last_seen_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)""",
@@ -36,7 +39,7 @@ async def _builders(story: Story) -> None:
             ("anvil-1", "ssh://builder@anvil-1.example.org", ["x86_64-linux", "i686-linux"], 8, 2, ["kvm", "big-parallel"],
              "ssh-ed25519 AAAA", 0, None, None, None, story.ago(seconds=3)),
             ("anvil-2", "ssh://builder@anvil-2.example.org", ["x86_64-linux", "i686-linux"], 8, 2, ["kvm"],
-             "ssh-ed25519 AAAA", 3, story.now + timedelta(minutes=4), story.ago(minutes=2), "the connection was lost: Connection reset by peer",
+             "ssh-ed25519 AAAA", 3, story.now + timedelta(minutes=25), story.ago(minutes=2), "the connection was lost: Connection reset by peer",
              story.ago(minutes=9)),
             ("graviton", "ssh://nix@graviton.example.org:2222", ["aarch64-linux"], 4, 1, ["big-parallel"],
              "ssh-ed25519 AAAA", 0, None, None, None, story.ago(seconds=8)),
@@ -48,14 +51,14 @@ async def _projects(story: Story) -> dict[str, uuid.UUID]:
     """Projects with their jobsets; the jobsets' ids by ``project/jobset``."""
     jobsets: dict[str, uuid.UUID] = {}
     for name, (description, url, members) in texts.PROJECTS.items():
-        project = await story.database.fetchval(
+        project = await story.rows.fetchval(
             "INSERT INTO projects (name, description, repository_url) VALUES ($1, $2, $3) RETURNING id",
             name,
             description,
             url,
         )
         for jobset, about, branch, expression, enabled in members:
-            jobsets[f"{name}/{jobset}"] = await story.database.fetchval(
+            jobsets[f"{name}/{jobset}"] = await story.rows.fetchval(
                 """INSERT INTO jobsets (project_id, name, description, nix_expression, flake_mode, branch, enabled, state,
                     check_interval, last_checked_at, next_check_at, last_commit)
                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 300, $9, $10, $11) RETURNING id""",
@@ -71,13 +74,13 @@ async def _projects(story: Story) -> dict[str, uuid.UUID]:
                 story.now + timedelta(seconds=260),
                 commit_hash(f"{name}{jobset}"),
             )
-        await story.database.execute(
+        await story.rows.execute(
             """INSERT INTO notification_configs (project_id, name, notification_type, config)
             VALUES ($1, 'status', 'github_status', $2)""",
             project,
             {"repository": f"weather/{name}", "token": {"secret": "github-token"}},
         )
-    await story.database.execute(
+    await story.rows.execute(
         "INSERT INTO jobset_inputs (jobset_id, name, input_type, value, revision) VALUES ($1, 'nixpkgs', 'git', $2, 'nixos-26.05')",
         jobsets["nimbus/main"],
         "https://github.com/NixOS/nixpkgs.git",
@@ -108,13 +111,18 @@ async def _nimbus(story: Story, jobsets: dict[str, uuid.UUID]) -> None:
                 waits="pending" if job.startswith(("integration", "image")) else "ready",
             )  # fmt: skip
         for job, message in texts.EVALUATION_ERRORS if number in {3, 4} else ():
-            await story.database.execute(
+            await story.rows.execute(
                 "INSERT INTO evaluation_errors (evaluation_id, job_name, message) VALUES ($1, $2, $3)",
                 evaluation,
                 job,
                 message,
             )
     await _extras(story)
+    await _proposal_and_release(story, jobsets)
+
+
+async def _proposal_and_release(story: Story, jobsets: dict[str, uuid.UUID]) -> None:
+    """A pull request with a failure, and the release that a channel stands at."""
     proposal = await add_evaluation(
         story, "nimbus/main", jobsets["nimbus/main"], evaluation_time=story.ago(minutes=50), cause="pull_request", pr_number=214,
         pr_head_branch="retry-budget", pr_base_branch="main", pr_action="synchronized", commit_subject="Give every upstream a retry budget",
@@ -140,7 +148,7 @@ async def _nimbus(story: Story, jobsets: dict[str, uuid.UUID]) -> None:
             started=started,
             completed=started + timedelta(seconds=70),
         )
-    await story.database.execute(
+    await story.rows.execute(
         """INSERT INTO channels (project_id, name, jobset_id, current_evaluation_id)
         SELECT project_id, 'stable', id, $2 FROM jobsets WHERE id = $1""",
         jobsets["nimbus/release-2.4"],
@@ -153,14 +161,24 @@ async def _extras(story: Story) -> None:
     newest = "nimbus/main"
     waiting = story.build(newest, "integration.x86_64-linux")
     for needed in ("nimbus.x86_64-linux", "gateway.x86_64-linux"):
-        await story.database.execute(
+        await story.rows.execute(
             "INSERT INTO build_dependencies (build_id, dependency_build_id) VALUES ($1, $2)",
             waiting,
             story.build(newest, needed),
         )
+        await story.rows.execute(
+            """INSERT INTO derivation_inputs (derivation_id, input_id)
+            SELECT w.derivation_id, n.derivation_id FROM builds w, builds n WHERE w.id = $1 AND n.id = $2""",
+            waiting,
+            story.build(newest, needed),
+        )
+    await story.rows.execute(
+        "UPDATE derivations SET missing_inputs = 2 WHERE id = (SELECT derivation_id FROM builds WHERE id = $1)",
+        waiting,
+    )
     done = story.build(newest, "docs.x86_64-linux")
     output = store_path("docs-2.4.1")
-    await story.database.executemany(
+    await story.rows.executemany(
         """INSERT INTO build_products (build_id, name, path, content_type, sha256_hash, file_size, is_directory)
         VALUES ($1, $2, $3, $4, $5, $6, $7)""",
         [
@@ -176,7 +194,7 @@ async def _extras(story: Story) -> None:
             (done, "manual", f"{output}/share/doc/html", "doc manual", None, None, True),
         ],
     )
-    await story.database.execute(
+    await story.rows.execute(
         "INSERT INTO build_metrics (build_id, metric_name, metric_value, unit) VALUES ($1, 'pages', 214, 'pages'), ($1, 'links.checked', 1893, '')",
         done,
     )
@@ -203,7 +221,7 @@ async def _kestrel(story: Story, jobsets: dict[str, uuid.UUID]) -> None:
                 error=texts.ERRORS.get(status), version="0.9.3",
             )  # fmt: skip
         for job, message in texts.EVALUATION_ERRORS[:1] if number == 3 else ():
-            await story.database.execute(
+            await story.rows.execute(
                 "INSERT INTO evaluation_errors (evaluation_id, job_name, message) VALUES ($1, $2, $3)",
                 evaluation,
                 job,
@@ -235,7 +253,7 @@ async def _site(story: Story, jobsets: dict[str, uuid.UUID]) -> None:
 
 async def _configuration(story: Story) -> None:
     applied = commit_hash("configuration2")
-    await story.database.execute(
+    await story.rows.execute(
         """INSERT INTO config_sources (name, url, branch, path, status, last_seen_commit, last_synced_at, next_sync_at)
         VALUES ('main', 'https://git.example.org/ops/fc-config.git', 'main', '.', 'synced', $1, $2, $3)""",
         applied,
@@ -244,7 +262,7 @@ async def _configuration(story: Story) -> None:
     )
     for index, (subject, author, status, changes, errors) in enumerate(texts.REVISIONS):
         actions = [action for _, _, action, *_ in changes]
-        revision = await story.database.fetchval(
+        revision = await story.rows.fetchval(
             """INSERT INTO config_revisions (source, commit_hash, author, subject, status, plan, errors, duration_seconds, created_at)
             VALUES ('main', $1, $2, $3, $4, $5, $6, 0.043, $7) RETURNING id""",
             commit_hash(f"configuration{index}"), author, subject, status,
@@ -252,19 +270,19 @@ async def _configuration(story: Story) -> None:
             story.ago(days=(len(texts.REVISIONS) - index) * 2 - 1.9),
         )  # fmt: skip
         story.revisions.append(revision)
-        await story.database.executemany(
+        await story.rows.executemany(
             """INSERT INTO config_changes (revision_id, kind, key, action, before, after, file, line)
             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)""",
             [(revision, *change) for change in changes],
         )
-    await story.database.executemany(
+    await story.rows.executemany(
         """INSERT INTO config_resources (source, kind, key, content, content_hash, file, line) VALUES ('main', $1, $2, '{}', 'x', $3, $4)""",
         texts.RESOURCES,
     )
 
 
 async def _reports(story: Story) -> None:
-    config = await story.database.fetchval(
+    config = await story.rows.fetchval(
         "SELECT c.id FROM notification_configs c JOIN projects p ON p.id = c.project_id WHERE p.name = 'kestrel'"
     )
     failed = story.build("kestrel/main", "kestrel.x86_64-linux")
@@ -285,7 +303,7 @@ async def _reports(story: Story) -> None:
             23,
         ),
     ]
-    await story.database.executemany(
+    await story.rows.executemany(
         """INSERT INTO notification_tasks (notification_type, payload, status, attempts, next_retry_at, last_error,
             notification_config_id, build_id, created_at, completed_at, destination, subject)
         VALUES ('github_status', '{}', $2, $3, $6, $4, $7, $1, $5, $8, 'api.github.com', $9)""",

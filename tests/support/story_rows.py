@@ -32,6 +32,8 @@ class Story:
 
     database: Database
     data_dir: Path
+    rows: Any = None
+    """Where it is told: a connection in one transaction, later the database."""
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
     evaluations: dict[str, list[uuid.UUID]] = field(default_factory=dict)
     """By ``project/jobset``, oldest first."""
@@ -94,7 +96,7 @@ async def add_evaluation(story: Story, jobset: str, jobset_id: uuid.UUID, **colu
     } | columns
     names = ", ".join(row)
     values = ", ".join(f"${index}" for index in range(1, len(row) + 1))
-    identity: uuid.UUID = await story.database.fetchval(
+    identity: uuid.UUID = await story.rows.fetchval(
         f"INSERT INTO evaluations ({names}) VALUES ({values}) RETURNING id", *row.values()
     )
     story.evaluations[jobset].append(identity)
@@ -111,25 +113,25 @@ async def add_build(story: Story, evaluation: uuid.UUID, job: str, status: str, 
     completed = facts.get("completed") if status not in {"pending", "running"} else None
     derivation_status = {"succeeded": "built", "pending": facts.get("waits", "ready")}.get(status, status)
     log_path = log_path_of(drv_path) if started else None
-    builder_id = await story.database.fetchval("SELECT id FROM remote_builders WHERE name = $1", builder)
-    derivation = await story.database.fetchval(
+    builder_id = await story.rows.fetchval("SELECT id FROM remote_builders WHERE name = $1", builder)
+    derivation = await story.rows.fetchval(
         """INSERT INTO derivations (drv_path, name, system, status, missing_inputs, builder_id, builder_name, log_path, started_at,
             completed_at, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
         ON CONFLICT (drv_path) DO UPDATE SET name = EXCLUDED.name RETURNING id""",
         drv_path, name, system, derivation_status, 1 if facts.get("waits") == "pending" else 0, builder_id, builder, log_path,
         started, completed, facts["created"],
     )  # fmt: skip
-    build: uuid.UUID = await story.database.fetchval(
+    build: uuid.UUID = await story.rows.fetchval(
         """INSERT INTO builds (evaluation_id, job_name, drv_path, status, started_at, completed_at, log_path, error_message,
-            outputs, build_output_path, builder_id, system, derivation_id, meta, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id""",
+            outputs, build_output_path, builder_id, system, derivation_id, meta, created_at, queued_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $15) RETURNING id""",
         evaluation, job, drv_path, status, started, completed, log_path, facts.get("error"),
         {"out": store_path(name)}, store_path(name) if status == "succeeded" else None, builder_id, system, derivation,
         {"description": texts.DESCRIPTIONS.get(job.partition(".")[0], "")}, facts["created"],
     )  # fmt: skip
     story.builds[evaluation, job] = build
     if status == "pending":
-        await story.database.execute(
+        await story.rows.execute(
             """INSERT INTO derivation_demands (derivation_id, jobset_id, build_id, wanted_since)
             SELECT $1, jobset_id, $2, $3 FROM evaluations WHERE id = $4""",
             derivation,
@@ -139,7 +141,7 @@ async def add_build(story: Story, evaluation: uuid.UUID, job: str, status: str, 
         )
     if started:
         assert log_path is not None
-        await story.database.execute(
+        await story.rows.execute(
             """INSERT INTO build_steps (build_id, step_number, command, started_at, completed_at, exit_code, derivation_id,
                 builder_id, builder_name, status, log_path, error_output) VALUES ($1, 1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)""",
             build, "build", started, completed, None if completed is None else int(status != "succeeded"), derivation,

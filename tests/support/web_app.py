@@ -45,5 +45,5 @@ async def serving(routes: Sequence[Any], **dependencies: Any) -> AsyncIterator[s
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]  # granian leaves it untyped
         await running

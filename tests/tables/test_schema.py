@@ -105,7 +105,9 @@ ADDED = {
         "index builds.idx_builds_unqueued",
         "index builds.idx_builds_recent",
         "index build_steps.idx_build_steps_unfinished",
+        "trigger builds.trg_builds_unqueued_notify",
     ),
+    "pages count the builds of an evaluation by status": ("index builds.idx_builds_evaluation_status",),
     "a channel asks whether an evaluation has a build that has not succeeded": (
         "index builds.idx_builds_unsuccessful",
     ),

@@ -24,6 +24,8 @@ from fc.cli.demo.show import Show
 from fc.cli.demo.ssh_builder import SshBuilder
 
 _MARKER = ".fc-demo"
+_FILE_COLUMNS = 120
+"""Width of the table where there is no terminal to ask."""
 _UNFINISHED = {"pending", "running"}
 
 
@@ -47,6 +49,8 @@ async def run(directory: Path, port: int, *, exit_when_done: bool, limit: float)
         DemoFailedError: the service ended, or the time is up.
     """
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=_FILE_COLUMNS)
     directory = directory.absolute()
     _empty(directory)
     stopped = asyncio.Event()

@@ -56,6 +56,7 @@ class SshBuilder:
             )
         )
         self._host_key = host_key or asyncssh.generate_private_key("ssh-ed25519")
+        self._host_keys = [self._host_key]
         self._client_key = asyncssh.generate_private_key("ssh-ed25519")
         self._server: asyncssh.SSHAcceptor | None = None
         self._port = 0
@@ -92,7 +93,7 @@ class SshBuilder:
             "127.0.0.1",
             self._port,
             server_factory=lambda: _Server(self._connections),
-            server_host_keys=[self._host_key],
+            server_host_keys=self._host_keys,
             authorized_client_keys=asyncssh.import_authorized_keys(allowed),
             process_factory=self.handle,
             encoding=None,

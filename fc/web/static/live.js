@@ -84,6 +84,7 @@
       return;
     }
     fetching = true;
+    const began = performance.now();
     try {
       const response = await fetch(location.pathname + location.search, { cache: "no-cache", headers: { Accept: "text/html" } });
       if (response.ok) swap(new DOMParser().parseFromString(await response.text(), "text/html"));
@@ -93,7 +94,8 @@
     fetching = false;
     if (again) {
       again = false;
-      setTimeout(refresh, 300);
+      // A page that is slow to make is asked for less often.
+      setTimeout(refresh, Math.max(300, 3 * (performance.now() - began)));
     }
   };
 

@@ -1,0 +1,156 @@
+"""Names, texts and logs that attack: none of it becomes markup on any page."""
+
+from html.parser import HTMLParser
+from urllib.parse import quote
+
+import pytest
+from litestar import Litestar
+from litestar.testing import AsyncTestClient
+from typing_extensions import override
+
+from fc.base.database import Database
+from tests.support.story_rows import Story
+
+Client = AsyncTestClient[Litestar]
+ATTACK = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{7*7}}javascript:alert(3)\x1b[31m"
+
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "projects": ("description", "repository_url"),
+    "jobsets": ("description", "nix_expression", "branch", "last_error"),
+    "jobset_inputs": ("name", "value", "revision"),
+    "evaluations": (
+        "commit_subject",
+        "commit_author",
+        "error_message",
+        "pr_head_branch",
+        "pr_base_branch",
+    ),
+    "evaluation_errors": ("message",),
+    "derivations": ("builder_name", "error_message", "system"),
+    "builds": ("error_message", "system", "build_output_path"),
+    "build_steps": ("command", "error_output", "builder_name"),
+    "build_products": ("name", "path", "content_type"),
+    "build_metrics": ("unit",),
+    "remote_builders": ("ssh_uri", "last_error"),
+    "config_sources": ("url", "branch", "path", "error_message"),
+    "config_revisions": ("author", "subject"),
+    "config_changes": ("key", "file"),
+    "notification_configs": ("name",),
+    "notification_tasks": ("last_error",),
+    "channels": ("name",),
+}
+"""Columns whose text comes from outside."""
+
+
+class Page(HTMLParser):
+    """Collects what could run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dangers: list[str] = []
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name.startswith("on") or name in {"style", "srcdoc", "formaction"}:
+                self.dangers.append(f"{tag} {name}")
+            if name in {"href", "src", "action", "xlink:href"} and not (value or "").startswith(
+                ("/", "#", "?")
+            ):
+                # A link to a line of the log is relative to the build's page.
+                relative = tag == "a" and "/log?line=" in (value or "") and ":" not in (value or "")
+                if not relative and value != "/":
+                    self.dangers.append(f"{tag} {name}={value}")
+            if tag == "script" and name == "src" and not (value or "").startswith("/static/live."):
+                self.dangers.append(f"script {value}")
+        if tag in {"img", "iframe", "object", "embed", "base", "style"} or (
+            tag == "script" and not dict(attrs).get("src")
+        ):
+            self.dangers.append(tag)
+
+
+@pytest.fixture
+async def attacked(database: Database, story: Story) -> Story:
+    """The story with every text that comes from outside replaced."""
+    for table, columns in COLUMNS.items():
+        # Names and systems are short columns: what does not fit is cut, which breaks no attack worth its name.
+        await database.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")
+        for column in columns:
+            length = await database.fetchval(
+                "SELECT character_maximum_length FROM information_schema.columns WHERE table_name = $1 AND column_name = $2",
+                table, column,
+            )  # fmt: skip
+            await database.execute(f"UPDATE {table} SET {column} = $1", ATTACK[: length or None])
+    await database.execute("UPDATE evaluation_errors SET job_name = job_name || $1", ATTACK)
+    await database.execute(
+        "UPDATE builds SET job_name = job_name || $1, meta = $2, outputs = $3",
+        ATTACK,
+        {"description": ATTACK},
+        {ATTACK: ATTACK},
+    )
+    # A name has no slash: it is part of an address.
+    await database.execute("UPDATE jobsets SET name = name || replace($1, '/', '')", ATTACK)
+    await database.execute("UPDATE projects SET name = name || replace($1, '/', '')", ATTACK)
+    await database.execute(
+        "UPDATE remote_builders SET name = name || $1, systems = $2, supported_features = $2",
+        ATTACK,
+        [ATTACK],
+    )
+    await database.execute(
+        "UPDATE evaluations SET inputs = $1", {ATTACK: {"value": ATTACK, "revision": ATTACK}}
+    )
+    await database.execute(
+        "UPDATE config_changes SET before = $1, after = $2",
+        {ATTACK: ATTACK},
+        {ATTACK: [ATTACK, {"x": ATTACK}]},
+    )
+    await database.execute(
+        "UPDATE config_sources SET errors = $1", [{"file": ATTACK, "line": 1, "column": 1, "message": ATTACK}]
+    )
+    await database.execute("UPDATE config_resources SET file = $1", ATTACK)
+    for log in story.logs.values():
+        log.write_text(f"{ATTACK}\n\x1b[1;31m{ATTACK}\n\x1b]8;;javascript:alert(4)\x07link\n")
+    return story
+
+
+async def test_no_text_from_outside_becomes_markup(client: Client, attacked: Story) -> None:
+    overview = (await client.get("/")).text
+    jobsets = {part.partition('"')[0] for part in overview.split('href="/projects/')[1:]}
+    assert len(jobsets) >= 9
+    running = attacked.build("nimbus/main", "gateway.x86_64-linux")
+    paths = [
+        "/",
+        *(f"/projects/{jobset}" for jobset in jobsets),
+        *(f"/evaluations/{several[-1]}" for several in attacked.evaluations.values()),
+        *(
+            f"/builds/{attacked.build('nimbus/main', job)}"
+            for job in ("docs.x86_64-linux", "shards.x86_64-linux", "integration.x86_64-linux")
+        ),
+        f"/builds/{running}",
+        f"/builds/{running}/log",
+        "/builders",
+        "/configuration",
+        *(f"/configuration/revisions/{revision}" for revision in attacked.revisions),
+        "/notifications",
+        f"/projects/{quote(ATTACK, safe='')}",
+    ]
+    for path in paths:
+        answer = await client.get(path)
+        assert answer.status_code in {200, 404}, (path, answer.text)
+        assert answer.headers["content-type"].startswith("text/html")
+        page = Page()
+        page.feed(answer.text)
+        assert page.dangers == [], path
+        assert "<script>alert" not in answer.text
+        assert "49javascript" not in answer.text
+
+
+async def test_a_badge_is_no_place_for_markup_either(client: Client, attacked: Story) -> None:
+    overview = (await client.get("/")).text
+    for part in overview.split('href="/projects/')[1:]:
+        path = part.partition('"')[0]
+        if "/jobsets/" in path:
+            answer = await client.get(f"/projects/{path}/badge.svg")
+            assert answer.status_code == 200
+            assert "<script" not in answer.text
+            assert "<img" not in answer.text
