@@ -77,7 +77,11 @@ WRITERS: dict[str, dict[str, Right]] = {
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},
     "evaluation_errors": {"evaluate": ALL},
     "webhook_deliveries": {"tables": INSERTS},
-    "derivations": {"evaluate": ADDS_DERIVATIONS, "build": SETTLES_DERIVATIONS, "cache": updates("cached_at")},
+    "derivations": {
+        "evaluate": ADDS_DERIVATIONS,
+        "build": SETTLES_DERIVATIONS,
+        "cache": updates("cached_at"),
+    },
     "derivation_inputs": {"evaluate": INSERTS},
     "derivation_outputs": {"evaluate": INSERTS, "build": updates("path", "nar_hash", "nar_size")},
     "derivation_demands": {"build": ALL},
