@@ -16,7 +16,7 @@ demo: packages-run $(VENV)/.runtime
 	$(BIN)/fcctl demo $(DEMO_OPTIONS)
 
 test: packages-test check
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 check: packages-run $(VENV)/.development
 	$(BIN)/ruff check .
