@@ -132,8 +132,6 @@ def show_value(value: Any) -> str:
         case bool():
             return "true" if value else "false"
         case dict():
-            if set(value) == {"secret"}:
-                return f"«secret {value['secret']}»"
             return "{" + ", ".join(f"{key}: {show_value(item)}" for key, item in value.items()) + "}"
         case list():
             return "[" + ", ".join(show_value(item) for item in value) + "]"
