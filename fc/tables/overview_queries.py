@@ -46,6 +46,9 @@ class NotificationRow(msgspec.Struct, frozen=True):
     target: str | None
     """Name of the notification in its project; none when it was removed since."""
     project: str | None
+    jobset: str | None
+    state: str | None
+    """What is told, in the words of the receiver, such as ``success``; none when it is no status."""
     status: Literal["pending", "running", "completed", "failed"]
     attempts: int
     max_attempts: int
@@ -82,7 +85,8 @@ ORDER BY b.priority DESC, b.created_at, b.id
 """
 
 _NOTIFICATIONS = """
-SELECT t.id, t.notification_type, c.name AS target, COALESCE(p.name, q.name) AS project, t.status, t.attempts,
+SELECT t.id, t.notification_type, c.name AS target, COALESCE(p.name, q.name) AS project, j.name AS jobset,
+       t.payload -> 'content' ->> 'state' AS state, t.status, t.attempts,
        t.max_attempts, t.next_retry_at, t.last_error, t.build_id, b.job_name AS job, t.evaluation_id,
        t.created_at, t.completed_at
 FROM (

@@ -20,4 +20,4 @@ def test_every_other_role_grants_the_right_of_its_name(role: Role) -> None:
 
 def test_there_are_seven_roles() -> None:
     assert len(ROLES) == 7
-    assert set(ROLES) == {*RIGHTS, "admin", "read-only"}
+    assert {*ROLES, "configure"} == {*RIGHTS, "admin", "read-only"}

@@ -306,7 +306,7 @@ async def _reports(story: Story) -> None:
     await story.rows.executemany(
         """INSERT INTO notification_tasks (notification_type, payload, status, attempts, next_retry_at, last_error,
             notification_config_id, build_id, created_at, completed_at, destination, subject)
-        VALUES ('github_status', '{}', $2, $3, $6, $4, $7, $1, $5, $8, 'api.github.com', $9)""",
+        VALUES ('github_status', '{"content": {"state": "failure"}}', $2, $3, $6, $4, $7, $1, $5, $8, 'api.github.com', $9)""",
         [
             (build, status, attempts, error, story.ago(minutes=minutes), story.now + timedelta(minutes=3), config,
              story.ago(minutes=minutes) if status == "completed" else None, str(build))

@@ -132,7 +132,7 @@ REVISIONS: list[tuple[str, str, str, list[tuple[Any, ...]], list[dict[str, Any]]
         "applied",
         [
             ("jobset", "nimbus/main", "update", {"branch": "main", "check_interval": 900, "nix_expression": "release.nix", "scheduling_shares": 100}, {"branch": "main", "check_interval": 300, "nix_expression": "release.nix", "scheduling_shares": 400}, "projects/nimbus.yaml", 9),
-            ("notification", "nimbus/status", "update", {"config": {"repository": "weather/nimbus", "token": {"secret": "old-token"}}}, {"config": {"repository": "weather/nimbus", "token": {"secret": "github-token"}}}, "projects/nimbus.yaml", 14),
+            ("notification", "nimbus/status", "update", {"repository": "weather/nimbus", "token": "«secret» old-token"}, {"repository": "weather/nimbus", "token": "«secret» github-token"}, "projects/nimbus.yaml", 14),
             ("jobset", "site/preview", "delete", {"branch": "preview", "check_interval": 300, "nix_expression": "flake.nix"}, None, None, None),
         ],
         [],

@@ -234,7 +234,7 @@ async def test_a_revision_shows_what_it_changed(client: Client, story: Story) ->
     page = await text(client, f"/configuration/revisions/{story.revisions[2]}")
     assert "<del><span>check_interval: 900</span></del>" in page
     assert "<ins><span>check_interval: 300</span></ins>" in page
-    assert "«secret github-token»" in page
+    assert "<ins><span>token: «secret» github-token</span></ins>" in page
     assert "removed jobset site/preview" in words(page)
     failed = words(await text(client, f"/configuration/revisions/{story.revisions[3]}"))
     assert "Why it was not applied 2" in failed
@@ -245,6 +245,7 @@ async def test_notifications_show_what_stands_in_their_way(client: Client, story
     assert "api.github.com answered 403: secondary rate limit" in page
     assert "will be tried again" in page
     assert "given up" in page
+    assert "kestrel.x86_64-linux is failure in kestrel / main" in page
     assert "kestrel-cli" not in words(await text(client, "/notifications?status=failed"))
 
 
