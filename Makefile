@@ -4,7 +4,9 @@
 # make bench   measurements, one line of JSON each
 # make clean   remove what these made
 
-PYTHON ?= $(shell command -v python3.13 || command -v python3.12 || command -v python3.11 || command -v python3)
+# The first that runs and is new enough: a version manager may put names on PATH that only print an error.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+  $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$python && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
@@ -42,10 +44,10 @@ clean:
 	rm -rf $(VENV) fc-demo fc-data .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 packages-run packages-test: packages-%:
+	@[ -n "$(PYTHON)" ] || { echo "FC needs Python 3.11 or newer, and found none; name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@PYTHON=$(PYTHON) .ci/packages $*
 
 $(BIN)/python: | packages-run
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "FC needs Python 3.11 or newer")'
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
