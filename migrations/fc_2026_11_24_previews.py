@@ -42,6 +42,7 @@ CREATE TRIGGER trg_config_previews_report_notify AFTER INSERT OR UPDATE ON confi
 
 ALTER TABLE notification_tasks ADD COLUMN config_source VARCHAR(255);
 CREATE UNIQUE INDEX idx_notification_tasks_source_subject ON notification_tasks (config_source, subject) WHERE status = 'pending' AND config_source IS NOT NULL;
+CREATE INDEX idx_notification_tasks_source_history ON notification_tasks (config_source, subject, sequence DESC) WHERE config_source IS NOT NULL;
 ALTER TABLE notification_tasks DROP CONSTRAINT notification_tasks_notification_type_check;
 ALTER TABLE notification_tasks ADD CONSTRAINT notification_tasks_notification_type_check CHECK (notification_type IN ('webhook', 'github_status', 'github_check', 'gitea_status', 'forgejo_status', 'gitlab_status', 'email'));
 """

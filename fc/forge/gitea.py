@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from fc.forge.events import Event, Ignored
 from fc.forge.github import parse_pull_request, parse_push
 from fc.forge.signatures import find_header, require_hmac
-from fc.forge.status_messages import State, Status, StatusRequest, join_url, short, split_owner
+from fc.forge.status_messages import ForgeRequest, State, Status, join_url, short, split_owner
 
 EVENT_HEADERS = ("X-Gitea-Event",)
 DELIVERY_HEADERS = ("X-Gitea-Delivery",)
@@ -59,14 +59,14 @@ def parse(name: str, text: bytes) -> Event:
     return Ignored(name)
 
 
-def status_request(base_url: str, status: Status) -> StatusRequest:
+def status_request(base_url: str, status: Status) -> ForgeRequest:
     """POST /api/v1/repos/{owner}/{repo}/statuses/{sha}; ``base_url`` is that of the site.
 
     Raises:
         StatusError: the base URL, the repository or the commit is not what it must be.
     """
     owner, name = split_owner(status.repository)
-    return StatusRequest(
+    return ForgeRequest(
         url=join_url(base_url, "/api/v1", f"/repos/{owner}/{name}/statuses/{status.checked_sha}"),
         headers={"Accept": "application/json"},
         token_header="Authorization",  # noqa: S106 - the name of a header, no token

@@ -24,10 +24,12 @@ from fc.forge.events import (
     is_zeros,
 )
 from fc.forge.signatures import require_hmac
-from fc.forge.status_messages import State, Status, StatusRequest, join_url, short, split_owner
+from fc.forge.status_messages import ForgeRequest, State, Status, join_url, short, split_owner
 
 EVENT_HEADERS = ("X-GitHub-Event",)
 DELIVERY_HEADERS = ("X-GitHub-Delivery",)
+HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
+"""Of every request to its API."""
 
 _STATES: dict[State, str] = {
     "pending": "pending",
@@ -146,16 +148,16 @@ def parse_pull_request(text: bytes) -> PullRequest:
     )
 
 
-def status_request(base_url: str, status: Status) -> StatusRequest:
+def status_request(base_url: str, status: Status) -> ForgeRequest:
     """POST /repos/{owner}/{repo}/statuses/{sha}; ``base_url`` is that of the API.
 
     Raises:
         StatusError: the base URL, the repository or the commit is not what it must be.
     """
     owner, name = split_owner(status.repository)
-    return StatusRequest(
+    return ForgeRequest(
         url=join_url(base_url, "", f"/repos/{owner}/{name}/statuses/{status.checked_sha}"),
-        headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
+        headers=HEADERS,
         token_header="Authorization",  # noqa: S106 - the name of a header, no token
         token_prefix="Bearer ",  # noqa: S106 - what stands before a token
         body={

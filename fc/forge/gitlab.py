@@ -26,7 +26,7 @@ from fc.forge.events import (
     is_zeros,
 )
 from fc.forge.signatures import require_token
-from fc.forge.status_messages import State, Status, StatusRequest, join_url, short
+from fc.forge.status_messages import ForgeRequest, State, Status, join_url, short
 
 EVENT_HEADERS = ("X-Gitlab-Event",)
 # The event's UUID is shared by events that hooks of one event cause; the key is one for each delivery and its retries.
@@ -113,7 +113,7 @@ def parse(name: str, text: bytes) -> Event:
     return Ignored(name)
 
 
-def status_request(base_url: str, status: Status) -> StatusRequest:
+def status_request(base_url: str, status: Status) -> ForgeRequest:
     """POST /api/v4/projects/{id}/statuses/{sha}; ``base_url`` is that of the site.
 
     Raises:
@@ -125,7 +125,7 @@ def status_request(base_url: str, status: Status) -> StatusRequest:
         )
         raise StatusError(message)
     project = quote(status.repository, safe="")
-    return StatusRequest(
+    return ForgeRequest(
         url=join_url(base_url, "/api/v4", f"/projects/{project}/statuses/{status.checked_sha}"),
         headers={"Accept": "application/json"},
         token_header="PRIVATE-TOKEN",  # noqa: S106 - the name of a header, no token

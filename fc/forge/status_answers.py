@@ -40,11 +40,13 @@ class Refused(msgspec.Struct, frozen=True):
 
     reason: str
     """With what to do about it."""
+    unauthorised: bool = False
+    """The token is not accepted: one that ends by itself may have ended."""
 
 
 Answer: TypeAlias = Taken | Later | Refused
 
-_ADVICE = {
+STATUS_ADVICE: Mapping[int, str] = {
     401: "the token is not accepted; put a valid one into the secret",
     403: "the token may not set commit statuses there; give it that right (GitHub: commit statuses, write; "
     "Gitea, Forgejo: write:repository; GitLab: api)",
@@ -53,7 +55,13 @@ _ADVICE = {
 }
 
 
-def read_answer(code: int, headers: Mapping[str, str], body: bytes, now: float) -> Answer:
+def read_answer(
+    code: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    now: float,
+    advice: Mapping[int, str] = STATUS_ADVICE,
+) -> Answer:
     """What the answer to a status means, on every forge.
 
     Args:
@@ -61,15 +69,15 @@ def read_answer(code: int, headers: Mapping[str, str], body: bytes, now: float) 
         headers: in any case.
         body: as much of it as was read.
         now: seconds since 1970, to compare with the forge's reset times.
+        advice: what to do about a refusal, by HTTP status.
     """
     said = _message(body)
     for rule in _RULES:
         answer = rule(code, headers, said, now)
         if answer is not None:
             return answer
-    return Refused(
-        _sentence(code, said, _ADVICE.get(code, "the forge does not accept it; check url and repository"))
-    )
+    todo = advice.get(code, "the forge does not accept it; check url and repository")
+    return Refused(_sentence(code, said, todo), unauthorised=code == 401)  # noqa: PLR2004 - RFC 9110 section 15.5.2
 
 
 def _taken(code: int, _headers: Mapping[str, str], said: str | None, _now: float) -> Answer | None:

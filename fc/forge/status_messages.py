@@ -1,9 +1,10 @@
-"""What goes out: a commit status, the request that sets it, and what its parts may look like."""
+"""What goes out: a commit status, a request to a forge, and what its parts may look like."""
 
 import hashlib
 import re
 import unicodedata
-from typing import Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
 from urllib.parse import urlsplit
 
 import msgspec
@@ -40,22 +41,19 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             StatusError: it is no full object name.
         """
-        if not _COMMIT.fullmatch(self.sha):
-            message = f"{self.sha!r} is no full commit hash"
-            raise StatusError(message)
-        return self.sha
+        return full_commit(self.sha)
 
 
-class StatusRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ForgeRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to send. The token is not part of it: it is added at the last moment."""
 
     url: str
     headers: dict[str, str]
     token_header: str
     token_prefix: str
-    body: dict[str, str]
-    """Sent as JSON."""
-    method: Literal["POST"] = "POST"
+    body: Mapping[str, Any]
+    """Sent as JSON, unless the method is GET."""
+    method: Literal["GET", "POST", "PATCH"] = "POST"
 
     def headers_with(self, token: str) -> dict[str, str]:
         """The headers, with the token where this forge wants it.
@@ -67,6 +65,18 @@ class StatusRequest(msgspec.Struct, frozen=True, kw_only=True):
             message = "the token is empty or has spaces, line breaks or other characters that no token has"
             raise StatusError(message)
         return self.headers | {self.token_header: self.token_prefix + token}
+
+
+def full_commit(sha: str) -> str:
+    """``sha``, safe to stand in a path.
+
+    Raises:
+        StatusError: it is no full object name.
+    """
+    if not _COMMIT.fullmatch(sha):
+        message = f"{sha!r} is no full commit hash"
+        raise StatusError(message)
+    return sha
 
 
 def split_owner(repository: str) -> tuple[str, str]:

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from fc.forge import gitea, github, gitlab
 from fc.forge.events import Forge
-from fc.forge.status_messages import Status, StatusRequest
+from fc.forge.status_messages import ForgeRequest, Status
 
-_WRITERS: dict[Forge, Callable[[str, Status], StatusRequest]] = {
+_WRITERS: dict[Forge, Callable[[str, Status], ForgeRequest]] = {
     "github": github.status_request,
     "gitea": gitea.status_request,
     "forgejo": gitea.status_request,
@@ -14,7 +14,7 @@ _WRITERS: dict[Forge, Callable[[str, Status], StatusRequest]] = {
 }
 
 
-def status_request(forge: Forge, base_url: str, status: Status) -> StatusRequest:
+def status_request(forge: Forge, base_url: str, status: Status) -> ForgeRequest:
     """The request that sets ``status``, without its token.
 
     Args:

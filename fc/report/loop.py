@@ -14,7 +14,9 @@ from typing_extensions import override
 from fc.base.looping import Loop, Services, backoff
 from fc.base.notify import BUILDS_CHANGED, EVALUATIONS_CHANGED, NOTIFICATIONS_PENDING
 from fc.forge.status_answers import Answer, Later
+from fc.report.configuration_planner import plan_configuration, reported_sources
 from fc.report.deliver import deliver
+from fc.report.installation_tokens import InstallationTokens
 from fc.report.pauses import Pauses
 from fc.report.planner import plan_batch
 from fc.report.post import LONGEST_POST, Poster
@@ -45,7 +47,7 @@ def make_loops(services: Services) -> list[Loop]:
 
 
 class Planning(Loop):
-    """Turns flagged builds and evaluations into tasks."""
+    """Turns flagged builds, evaluations, revisions and previews into tasks."""
 
     name: ClassVar[str] = "report-plan"
     channels: ClassVar[tuple[str, ...]] = (NOTIFICATIONS_PENDING, EVALUATIONS_CHANGED, BUILDS_CHANGED)
@@ -57,7 +59,10 @@ class Planning(Loop):
 
     @override
     async def turn(self) -> bool:
-        return await plan_batch(self._services.database, self._services.settings) > 0
+        database, settings = self._services.database, self._services.settings
+        # Not "or": what is flagged here does not wait until nothing is flagged there.
+        planned = await plan_batch(database, settings)
+        return planned + await plan_configuration(database, settings) > 0
 
 
 class Sending(Loop):
@@ -71,6 +76,8 @@ class Sending(Loop):
         super().__init__()
         self._services = services
         self._poster = Poster(longest_post)
+        self._tokens = InstallationTokens()
+        self._reported = frozenset(reported_sources(services.settings))
         self._longest_post = longest_post
         self._lease = lease
         self._pauses = Pauses()
@@ -91,7 +98,11 @@ class Sending(Loop):
             [host for host in await waiting_destinations(database) if host not in self._pauses.hosts(now)],
             Counter(self._under_way.values()),
         )
-        tasks = await claim(database, places, self._pauses.targets(now), self._lease) if places else []
+        tasks = (
+            await claim(database, places, self._pauses.targets(now), self._lease, self._reported)
+            if places
+            else []
+        )
         for task in tasks:
             sending = asyncio.create_task(self._send(task, now), name=f"send {task.id}")
             self._under_way[sending] = task.destination
@@ -132,7 +143,7 @@ class Sending(Loop):
         except asyncio.CancelledError:
             await hand_back(database, task)
             raise
-        self._pauses.note(answer, task.config_id, task.destination, time.monotonic())
+        self._pauses.note(answer, task.target, task.destination, time.monotonic())
         spread = random.random()  # noqa: S311 - spreading retries needs no secrecy
         decision = decide(answer, task.attempts, task.max_attempts, task.age, spread)
         if await self._record(task, decision, claimed + self._lease):
@@ -142,7 +153,7 @@ class Sending(Loop):
 
     async def _deliver(self, task: Task) -> Answer:
         try:
-            return await deliver(task, self._services.secrets, self._poster)
+            return await deliver(task, self._services.secrets, self._poster, self._tokens)
         except Exception as error:
             # A fault of ours: tried again like any other, and named in the log, not in the row.
             log.exception("sending failed", task=str(task.id), kind=task.kind)

@@ -1,14 +1,17 @@
 """Who is left alone for a while: targets that limit us, hosts that do not answer. In memory, for one process."""
 
 import uuid
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 from fc.forge.status_answers import Answer, Later
 
 _FIRST = 5.0
 _LONGEST = 60.0
 
-_Key = TypeVar("_Key", str, uuid.UUID)
+TargetKey: TypeAlias = uuid.UUID | str
+"""A target of a project, or the configuration repository whose target the settings have."""
+
+_Key = TypeVar("_Key", str, TargetKey)
 
 
 class Pauses:
@@ -20,11 +23,11 @@ class Pauses:
     """
 
     def __init__(self) -> None:
-        self._targets: dict[uuid.UUID, float] = {}
+        self._targets: dict[TargetKey, float] = {}
         self._hosts: dict[str, float] = {}
         self._failures: dict[str, int] = {}
 
-    def note(self, answer: Answer, target: uuid.UUID | None, host: str, now: float) -> None:
+    def note(self, answer: Answer, target: TargetKey | None, host: str, now: float) -> None:
         """Learn from the answer to one try."""
         if isinstance(answer, Later) and answer.limited:
             if target is not None:
@@ -41,7 +44,7 @@ class Pauses:
         """Hosts to leave alone."""
         return _current(self._hosts, now)
 
-    def targets(self, now: float) -> frozenset[uuid.UUID]:
+    def targets(self, now: float) -> frozenset[TargetKey]:
         """Targets to leave alone."""
         return _current(self._targets, now)
 

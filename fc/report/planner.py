@@ -28,7 +28,7 @@ BATCH = 500
 MAX_ATTEMPTS = 12
 """With the waits of fc/report/retry.py a target may be away for three hours before something is given up."""
 
-_LOCK = 0x4643_0010
+LOCK = 0x4643_0010
 """Advisory lock of who plans. One at a time: what is planned later is newer, on every target and subject."""
 
 _FLAGGED_EVALUATIONS = """
@@ -109,7 +109,7 @@ async def plan_batch(database: Database, settings: Settings, batch: int = BATCH)
     another process plans just now (a notice that woke this process has woken that one too).
     """
     async with database.transaction() as connection:
-        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+        if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", LOCK):
             return 0
         evaluations = await connection.fetch(_FLAGGED_EVALUATIONS, batch)
         builds = await connection.fetch(_FLAGGED_BUILDS, batch)

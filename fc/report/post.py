@@ -1,10 +1,10 @@
-"""Outgoing HTTP: one POST, within a time, with an answer of bounded size, never redirected."""
+"""Outgoing HTTP: one request, within a time, with an answer of bounded size, never redirected."""
 
 import asyncio
 from collections.abc import Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -14,9 +14,9 @@ from fc import __version__
 from fc.base.secrets import REDACTED
 
 LONGEST_POST = 30.0
-"""Seconds for one POST, from looking up the host to the end of the answer."""
+"""Seconds for one request, from looking up the host to the end of the answer."""
 _CONNECT_TIMEOUT = 10.0
-_LARGEST_ANSWER = 64 * 1024
+LARGEST_ANSWER = 64 * 1024
 _LONGEST_MESSAGE = 200
 _CONNECTIONS = 64
 _IDLE_CONNECTIONS = 8
@@ -61,14 +61,34 @@ class Poster:
         """Close every connection."""
         await self._client.aclose()
 
+    @property
+    def longest(self) -> float:
+        """Seconds that one request may take."""
+        return self._longest
+
     async def post(self, url: str, headers: Mapping[str, str], body: bytes, hide: str = "") -> Reply:
+        """POST ``body`` to ``url``; arguments and errors as those of ``request``."""
+        return await self.request("POST", url, headers, body, hide=hide)
+
+    async def request(
+        self,
+        method: Literal["GET", "POST", "PATCH"],
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        *,
+        hide: str = "",
+        largest: int = LARGEST_ANSWER,
+    ) -> Reply:
         """Send ``body`` to ``url``.
 
         Args:
+            method: of HTTP.
             url: where to.
-            headers: besides those of every POST.
-            body: what to send.
+            headers: besides those of every request.
+            body: what to send; none: there is none.
             hide: what must appear neither in an answer's body nor in a message, should the other side quote it.
+            largest: bytes of the answer that are read.
 
         Raises:
             UnreachableError: there was no answer in time, or nothing that is HTTP.
@@ -78,9 +98,9 @@ class Poster:
             _ = urlsplit(url).port
             async with (
                 asyncio.timeout(self._longest),
-                self._client.stream("POST", url, headers=dict(headers), content=body) as response,
+                self._client.stream(method, url, headers=dict(headers), content=body) as response,
             ):
-                answer = await _beginning(response)
+                answer = await _beginning(response, largest)
                 return Reply(response.status_code, dict(response.headers), _hidden(answer, hide))
         except TimeoutError:
             message = f"no answer within {self._longest:g} s"
@@ -92,13 +112,13 @@ class Poster:
             raise UnreachableError(message) from None
 
 
-async def _beginning(response: httpx.Response) -> bytes:
-    read = b""
+async def _beginning(response: httpx.Response, largest: int) -> bytes:
+    read = bytearray()
     async for piece in response.aiter_bytes():
         read += piece
-        if len(read) >= _LARGEST_ANSWER:
+        if len(read) >= largest:
             break
-    return read[:_LARGEST_ANSWER]
+    return bytes(read[:largest])
 
 
 def _hidden(text: bytes, secret: str) -> bytes:

@@ -8,6 +8,7 @@ import asyncpg
 import msgspec
 
 from fc.base.database import Database, affected
+from fc.report.pauses import TargetKey
 from fc.report.retry import Again, Decision, Done, GivenUp
 
 LEASE = 120.0
@@ -32,18 +33,26 @@ CROSS JOIN LATERAL (
     SELECT p.id FROM notification_tasks p
     WHERE p.status = 'pending' AND p.destination = room.destination AND p.next_retry_at <= now()
       AND (p.notification_config_id IS NULL OR p.notification_config_id <> ALL ($5::uuid[]))
+      AND (p.config_source IS NULL OR p.config_source <> ALL ($6::text[]))
       AND NOT EXISTS (
           SELECT FROM notification_tasks r
           WHERE r.status = 'running' AND r.notification_config_id = p.notification_config_id
             AND r.subject = p.subject
       )
+      AND NOT EXISTS (
+          SELECT FROM notification_tasks r
+          WHERE r.status = 'running' AND r.config_source = p.config_source AND r.subject = p.subject
+      )
     ORDER BY p.next_retry_at, p.sequence LIMIT room.places FOR NO KEY UPDATE SKIP LOCKED
 ) due
 WHERE t.id = due.id
-RETURNING t.id, t.notification_type AS kind, t.notification_config_id AS config_id, t.destination, t.payload,
+RETURNING t.id, t.notification_type AS kind, t.notification_config_id AS config_id, t.config_source, t.destination,
+          t.payload,
           t.attempts, t.max_attempts, t.claim_token AS token,
           extract(epoch FROM now() - t.created_at)::float8 AS age,
-          coalesce((SELECT c.enabled FROM notification_configs c WHERE c.id = t.notification_config_id), false) AS wanted
+          CASE WHEN t.config_source IS NOT NULL THEN t.config_source = ANY ($7::text[])
+          ELSE coalesce((SELECT c.enabled FROM notification_configs c WHERE c.id = t.notification_config_id), false)
+          END AS wanted
 """
 _COMPLETE = """
 UPDATE notification_tasks
@@ -78,7 +87,7 @@ class Task(msgspec.Struct, frozen=True):
     id: uuid.UUID
     kind: str
     config_id: uuid.UUID | None
-    """The target; none: it is gone from configuration."""
+    """The target; none: it is gone from configuration, or the settings have it."""
     destination: str
     payload: Mapping[str, Any]
     attempts: int
@@ -88,7 +97,14 @@ class Task(msgspec.Struct, frozen=True):
     age: float
     """Seconds since it was planned."""
     wanted: bool
-    """Configuration still has its target, switched on."""
+    """Configuration, or the settings, still have its target, switched on."""
+    config_source: str | None = None
+    """The configuration repository whose target the settings have; none: it is a project's."""
+
+    @property
+    def target(self) -> TargetKey | None:
+        """What rate limits hold for; none: it is gone from configuration."""
+        return self.config_id or self.config_source
 
 
 async def waiting_destinations(database: Database) -> list[str]:
@@ -97,7 +113,11 @@ async def waiting_destinations(database: Database) -> list[str]:
 
 
 async def claim(
-    database: Database, places: Mapping[str, int], paused: Collection[uuid.UUID] = (), lease: float = LEASE
+    database: Database,
+    places: Mapping[str, int],
+    paused: Collection[TargetKey] = (),
+    lease: float = LEASE,
+    reported: Collection[str] = (),
 ) -> list[Task]:
     """Claim tasks that are due, at most so many for each destination.
 
@@ -109,9 +129,17 @@ async def claim(
         places: how many for each destination.
         paused: targets to leave alone.
         lease: seconds.
+        reported: the configuration repositories that the settings want to be reported about.
     """
     rows = await database.fetch(
-        _CLAIM, uuid.uuid4(), lease, list(places), list(places.values()), list(paused)
+        _CLAIM,
+        uuid.uuid4(),
+        lease,
+        list(places),
+        list(places.values()),
+        [key for key in paused if isinstance(key, uuid.UUID)],
+        [key for key in paused if isinstance(key, str)],
+        list(reported),
     )
     return [Task(**row) for row in rows]
 

@@ -1,4 +1,4 @@
-"""Where a notification goes: a row of notification_configs as a task carries it. Pure."""
+"""Where a notification goes: what configuration or settings say of it, as a task carries it. Pure."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from fc.base.settings import ForgesSettings
+from fc.base.source_settings import ReportSettings
 from fc.forge.events import Forge
 
 FORGE_OF: dict[str, Forge] = {
@@ -24,6 +25,15 @@ class SecretReference(msgspec.Struct, frozen=True, omit_defaults=True):
     encrypted: str = ""
 
 
+class App(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A GitHub App that acts instead of a person's token."""
+
+    id: int
+    installation: int
+    key: SecretReference
+    """Its private key."""
+
+
 class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     """What sending to one target needs, but for the values of secrets."""
 
@@ -32,6 +42,7 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
     repository: str = ""
     token: SecretReference | None = None
     secret: SecretReference | None = None
+    app: App | None = None
 
     @property
     def destination(self) -> str:
@@ -42,6 +53,17 @@ class Target(msgspec.Struct, frozen=True, omit_defaults=True):
         except ValueError:
             return ""
         return f"{parts.hostname}:{port}" if parts.hostname else ""
+
+
+def target_of_source(report: ReportSettings, forges: ForgesSettings) -> Target:
+    """The target of a configuration repository, with the URL of ``forges`` where its settings name none."""
+    app = report.app
+    return Target(
+        url=report.url or getattr(forges, report.forge).url or "",
+        repository=report.repository,
+        token=None if report.token is None else SecretReference(report.token),
+        app=None if app is None else App(app.id, app.installation, SecretReference(app.key)),
+    )
 
 
 def target_of(kind: str, config: Mapping[str, Any], forges: ForgesSettings) -> Target:

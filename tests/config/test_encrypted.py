@@ -27,6 +27,7 @@ from fc.config.sync import Synchronizer
 from fc.evaluate.requests import find_hook
 from fc.forge.status_answers import Taken
 from fc.report.deliver import deliver
+from fc.report.installation_tokens import InstallationTokens
 from fc.report.post import Poster
 from tests.report.test_deliver import task
 from tests.support.configuration import shown, write
@@ -143,9 +144,8 @@ async def test_an_encrypted_secret_goes_from_git_to_its_users_and_nowhere_else(
     assert secrets_of(followed).reveal(hook.secret) == VALUE
     config = await database.fetchval("SELECT config FROM notification_configs")
     async with FaultyForge() as forge, Poster() as poster:
-        answer = await deliver(
-            task("gitea_status", {**config, "url": forge.url}), secrets_of(followed), poster
-        )
+        sent = task("gitea_status", {**config, "url": forge.url})
+        answer = await deliver(sent, secrets_of(followed), poster, InstallationTokens())
         assert answer == Taken()
 
     tables = [

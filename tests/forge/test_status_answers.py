@@ -46,6 +46,12 @@ def test_a_redirect_is_not_followed() -> None:
     assert "renamed" in refused(307, b"")
 
 
+def test_advice_is_for_what_was_sent_and_a_token_that_ended_is_told_apart() -> None:
+    ended = read_answer(401, {}, b"{}", NOW, {401: "ask for another"})
+    assert ended == Refused("HTTP 401: ask for another", unauthorised=True)
+    assert read_answer(404, {}, b"{}", NOW, {404: "x"}) == Refused("HTTP 404: x")
+
+
 @pytest.mark.parametrize(
     ("code", "advice"),
     [

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fc.base.errors import StatusError
-from fc.forge.status_messages import Status, StatusRequest, join_url, short, split_owner
+from fc.forge.status_messages import ForgeRequest, Status, join_url, short, split_owner
 from tests.forge.payloads import NEW
 
 
@@ -17,7 +17,7 @@ def status(sha: str) -> Status:
     )
 
 
-REQUEST = StatusRequest(
+REQUEST = ForgeRequest(
     url="https://x", headers={"Accept": "json"}, token_header="T", token_prefix="P ", body={}
 )
 

@@ -351,7 +351,7 @@ async def test_two_processes_plan_one_after_the_other(
     other = await Database.connect(database_url, size=2)
     try:
         async with rows.database.transaction() as connection:
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", planner._LOCK)
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", planner.LOCK)
             assert await plan_batch(other, settings) == 0
         done = await asyncio.gather(*(plan_batch(each, settings) for each in [rows.database, other] * 5))
         assert sum(done) == 41

@@ -144,6 +144,7 @@ ADDED = {
     ),
     "commits and pull requests of a configuration repository are reported too": (
         "column notification_tasks.config_source",
+        "index notification_tasks.idx_notification_tasks_source_history",
         "index notification_tasks.idx_notification_tasks_source_subject",
     ),
     "an evaluation whose status changed is reported, whoever changed it": (
