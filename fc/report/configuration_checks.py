@@ -76,7 +76,7 @@ def summarise(preview: PreviewFacts, path: str) -> str:
             text = [] if preview.errors else [code_span(preview.message or "It could not be planned.")]
             return _joined(text, [_error_line(one, path) for one in preview.errors])
         case "held":
-            reasons = plan.reasons or ((preview.message,) if preview.message else ())
+            reasons = plan.reasons or (preview.message or "it has to be confirmed",)
             confirm = code_span(f"fcctl confirm {plan.short_digest}")
             text = [
                 f"Once it is merged, this plan is held until somebody confirms it with {confirm}, because",
@@ -86,7 +86,7 @@ def summarise(preview: PreviewFacts, path: str) -> str:
         case "planned":
             text = [] if plan.changes else ["Nothing would change."]
             return _joined(text, _change_lines(plan.changes, path))
-        case "pending" | "closed":
+        case _:
             return "What would change is being planned."
 
 

@@ -160,7 +160,7 @@ def _judge_revision(revision: RevisionFacts) -> tuple[State, str]:
             return "failure", _first_error(revision.errors, "It could not be applied")
         case "held":
             return "failure", _ending("Held: " + _reasons(plan, None), f"; fcctl confirm {plan.short_digest}")
-        case "waiting":
+        case _:
             opens = revision.opens_at
             until = "" if opens is None else f" until {opens.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
             return "pending", f"Waits for its sync window{until}"
@@ -174,7 +174,7 @@ def _judge_preview(preview: PreviewFacts) -> tuple[State, str]:
             return "failure", short("Would be held: " + _reasons(preview.plan, preview.message), LONGEST)
         case "failed":
             return "failure", _first_error(preview.errors, preview.message or "It could not be planned")
-        case "pending" | "closed":
+        case _:
             return "pending", "Being planned"
 
 
