@@ -12,7 +12,8 @@ from fc.base.database import Database
 
 _LIST = """
 SELECT t.id, t.sequence, t.notification_type AS kind, c.name AS notification, p.name AS project,
-       j.name AS jobset, b.job_name AS job, t.build_id, t.evaluation_id, e.commit_hash AS commit,
+       t.config_source AS source, j.name AS jobset, b.job_name AS job, t.build_id, t.evaluation_id,
+       coalesce(e.commit_hash, t.payload -> 'content' ->> 'sha') AS commit,
        t.payload -> 'content' ->> 'context' AS context,
        t.payload -> 'content' ->> 'state' AS state,
        t.payload -> 'content' ->> 'description' AS description,
@@ -39,7 +40,9 @@ class Notification(msgspec.Struct, frozen=True):
     sequence: int
     kind: str
     notification: str | None
-    """Name of the target; none: it is gone from the configuration."""
+    """Name of the target; none: it is gone from the configuration, or the settings have it."""
+    source: str | None
+    """The configuration repository that it is about; none: it is about a project."""
     project: str | None
     jobset: str | None
     job: str | None

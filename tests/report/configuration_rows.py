@@ -1,6 +1,8 @@
 """Rows that following configuration repositories writes: revisions and previews, flagged to be reported."""
 
 import uuid
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -18,7 +20,10 @@ WITH_APP = ReportSettings("github", "ops/fc", app=AppSettings(APP, INSTALLATION,
 
 
 def reported(
-    settings: Settings, report: ReportSettings | None, path: str = ".", **others: ReportSettings
+    settings: Settings,
+    report: ReportSettings | None,
+    path: str = ".",
+    others: Mapping[str, ReportSettings] = MappingProxyType({}),
 ) -> Settings:
     """``settings`` that follow the default source, reported as ``report`` says, and others by name."""
     url = "https://git.example.org/ops/fc.git"

@@ -20,7 +20,7 @@ DELETE = ChangeFacts("delete", "jobset", "hello/old", "projects.yaml", 9)
 
 
 def preview(status: str = "planned", *changes: ChangeFacts, **values: Any) -> PreviewFacts:
-    given = {"source": "default", "number": 7, "commit": SHA, "status": status}
+    given: dict[str, Any] = {"source": "default", "number": 7, "commit": SHA, "status": status}
     return PreviewFacts(**given | {"plan": PlanFacts(DIGEST, {"create": 1}, (), changes)} | values)
 
 

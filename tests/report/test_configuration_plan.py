@@ -24,13 +24,13 @@ ERROR = ProblemFacts("unknown key 'brnach'", "projects.yaml", 7, 9)
 
 
 def revision(**values: Any) -> RevisionFacts:
-    return RevisionFacts(
-        **{"id": uuid.UUID(int=1), "source": "default", "commit": SHA, "status": "applied"} | values
-    )
+    given: dict[str, Any] = {"id": uuid.UUID(int=1), "source": "default", "commit": SHA, "status": "applied"}
+    return RevisionFacts(**given | values)
 
 
 def preview(**values: Any) -> PreviewFacts:
-    return PreviewFacts(**{"source": "default", "number": 7, "commit": SHA, "status": "planned"} | values)
+    given: dict[str, Any] = {"source": "default", "number": 7, "commit": SHA, "status": "planned"}
+    return PreviewFacts(**given | values)
 
 
 def said(facts: RevisionFacts | PreviewFacts) -> tuple[str, str]:

@@ -105,7 +105,7 @@ async def test_a_source_that_nobody_wants_to_hear_of_only_loses_its_flag(
 async def test_sources_have_contexts_of_their_own(rows: Rows, settings: Settings) -> None:
     await revision(rows.database)
     await revision(rows.database, "failed", source="team-a", errors=[problem(1), problem(2)])
-    await plan_configuration(rows.database, reported(settings, REPORT, **{"team-a": REPORT}))
+    await plan_configuration(rows.database, reported(settings, REPORT, others={"team-a": REPORT}))
     assert await rows.said() == {
         "fc/configuration": ("success", "Applied: 3 created, 1 updated"),
         "fc/configuration/team-a": ("failure", "projects.yaml:1:3: unknown key (and 1 more error)"),

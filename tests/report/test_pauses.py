@@ -20,6 +20,12 @@ def test_a_rate_limit_pauses_the_target_and_not_its_host() -> None:
     assert pauses.next_end(160.0) is None
 
 
+def test_a_configuration_repository_is_a_target_too() -> None:
+    pauses = Pauses()
+    pauses.note(LIMITED, "team-a", "h:443", 100.0)
+    assert pauses.targets(159.0) == {"team-a"}
+
+
 def test_the_longest_of_several_limits_holds() -> None:
     pauses = Pauses()
     pauses.note(LIMITED, TARGET, "h:443", 100.0)

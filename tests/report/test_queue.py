@@ -59,6 +59,35 @@ async def test_a_task_whose_target_is_gone_or_switched_off_is_not_wanted(
     assert not (await one(rows)).wanted
 
 
+async def test_a_task_of_a_configuration_repository_is_wanted_while_the_settings_report_it(
+    rows: Rows,
+) -> None:
+    await rows.task(config_source="team-a")
+    task = (await claim(rows.database, {HOST: 10}, reported=["team-a"]))[0]
+    assert (task.config_id, task.config_source, task.target, task.wanted) == (None, "team-a", "team-a", True)
+    assert await hand_back(rows.database, task)
+    assert not (await one(rows)).wanted
+
+
+async def test_a_paused_configuration_repository_is_left(rows: Rows) -> None:
+    await rows.task(config_source="team-a")
+    await rows.task(config_source="team-b")
+    (task,) = await claim(rows.database, {HOST: 10}, ["team-a", uuid.uuid4()], reported=["team-b"])
+    assert task.config_source == "team-b"
+
+
+async def test_one_subject_of_a_configuration_repository_is_sent_about_one_after_another(rows: Rows) -> None:
+    await rows.task(None, "s", config_source="team-a", payload={"n": 1})
+    first = await one(rows)
+    await rows.task(None, "s", config_source="team-a", payload={"n": 2})
+    await rows.task(None, "s", config_source="team-b", payload={"n": 3})
+    assert (await one(rows)).payload == {"n": 3}, "another repository is another matter"
+    assert await claim(rows.database, {HOST: 10}) == []
+    assert await record(rows.database, first, Again("busy", 0.0, counts=True))
+    assert (await one(rows)).payload == {"n": 2}, "the older one gave way"
+    assert len(await rows.tasks()) == 2
+
+
 async def test_places_are_kept_for_each_destination_and_the_oldest_come_first(
     rows: Rows, config: uuid.UUID
 ) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from fc.base.settings import ForgeSettings, ForgesSettings
-from fc.report.target import SecretReference, Target, target_of
+from fc.base.source_settings import AppSettings, ReportSettings
+from fc.report.target import App, SecretReference, Target, target_of, target_of_source
 
 FORGES = ForgesSettings(gitlab=ForgeSettings(url="https://gitlab.example.org"))
 
@@ -22,6 +23,21 @@ def test_a_configuration_becomes_a_target() -> None:
         url="https://git.example.org:8443/x", repository="tools/hello", token=SecretReference("t")
     )
     assert target.destination == "git.example.org:8443"
+
+
+def test_settings_become_a_target() -> None:
+    report = ReportSettings("gitlab", "ops/fc", token="t")
+    assert target_of_source(report, FORGES) == Target(
+        url="https://gitlab.example.org", repository="ops/fc", token=SecretReference("t")
+    )
+    report = ReportSettings("gitea", "ops/fc", app=AppSettings(1, 2, "key"))
+    assert target_of_source(report, FORGES) == Target(
+        repository="ops/fc", app=App(1, 2, SecretReference("key"))
+    )
+    report = ReportSettings("github", "ops/fc", url="https://github.example.org/api/v3")
+    assert target_of_source(report, FORGES) == Target(
+        url="https://github.example.org/api/v3", repository="ops/fc"
+    )
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import base64
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +45,8 @@ class FakeGitHub(FaultyForge):
         self.runs: list[dict[str, Any]] = []
         """Every check run, as GitHub shows it, with its annotations."""
         self.may_write_checks = True
+        self.answered: Callable[[HttpRequest], None] = _nothing
+        """Called after every request that was carried out: what happens next may be changed there."""
 
     def run(self, name: str) -> dict[str, Any]:
         """The run of a name that GitHub's pages show."""
@@ -55,6 +58,11 @@ class FakeGitHub(FaultyForge):
 
     @override
     async def answer(self, request: HttpRequest) -> HttpAnswer:
+        answer = await self._answer(request)
+        self.answered(request)
+        return answer
+
+    async def _answer(self, request: HttpRequest) -> HttpAnswer:
         path = request.path.partition("?")[0]
         if request.method == "POST" and (match := _TOKENS.fullmatch(path)):
             return self._give_token(int(match[1]), request)
@@ -138,6 +146,10 @@ class FakeGitHub(FaultyForge):
             return _say(422, wrong)
         found = [run for run in self.runs if run["id"] == int(number)]
         return _json(200, _shown(_write(found[0], fields))) if found else _say(404, "Not Found")
+
+
+def _nothing(_request: HttpRequest) -> None:
+    pass
 
 
 def _write(run: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
