@@ -16,6 +16,7 @@ from fc.base.durations import parse_duration
 from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
+from fc.cli.configuration_into import bring
 from fc.cli.connect import opened
 from fc.config.apply import make_guarded_plan
 from fc.config.errors import PlanHeldError
@@ -103,14 +104,19 @@ async def run_resume(settings: Settings) -> None:
     click.echo("resumed: the newest commit is applied now" if paused else "it was not paused")
 
 
-async def run_export(settings: Settings, *, directory: Path | None, revision: str | None) -> None:
-    """Write what git owns as YAML."""
+async def run_export(
+    settings: Settings, *, directory: Path | None, into: Path | None, revision: str | None
+) -> None:
+    """Write what git owns as YAML, to standard output, new files, or a working copy."""
     async with opened(settings) as database:
         if revision is not None:
             stored = (await _rebuilt(database, revision)).resources
         else:
             async with database.transaction() as connection:
                 stored = await live_state(connection, SOURCE)
+    if into is not None:
+        bring(into, stored, settings)
+        return
     if directory is None:
         click.echo(export_text(stored), nl=False)
         return
