@@ -18,6 +18,7 @@ from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
 from fc.cli.configuration_into import bring
 from fc.cli.connect import opened
+from fc.cli.new_files import write_new_files
 from fc.config.apply import make_guarded_plan
 from fc.config.errors import PlanHeldError
 from fc.config.export import export_files, export_text
@@ -121,18 +122,7 @@ async def run_export(
         click.echo(export_text(stored), nl=False)
         return
     files = export_files(stored)
-    taken = [name for name in files if (directory / name).exists()]
-    if taken:
-        message = f"{directory / taken[0]} is there already; nothing was written, so nothing was lost"
-        raise ConflictError(message)
-    root = directory.resolve()
-    for name, text in files.items():
-        path = root / name
-        if not path.resolve().is_relative_to(root):
-            message = f"{name!r} is no place below {directory}"
-            raise InvalidInputError(message)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_new_files(directory, files)
     click.echo(f"{directory}: wrote {len(stored)} resources in {len(files)} files", err=True)
 
 
