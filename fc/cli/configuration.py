@@ -64,15 +64,38 @@ def validate(context: click.Context, directory: Path, form: Form) -> None:
 @settings_option
 @_format
 @click.option("--json", "form", flag_value="json", help="Short for --format json.")
+@click.option(
+    "--source", default="default", show_default=True, help="The configuration source that DIR would be."
+)
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Ask this running service, instead of a database that is reached from here.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --server: file that holds an API key of an admin; none: the variable FC_TOKEN.",
+)
 @click.pass_context
-def plan(context: click.Context, directory: Path, settings_file: Path | None, form: Form) -> None:
+def plan(
+    context: click.Context,
+    directory: Path,
+    settings_file: Path | None,
+    form: Form,
+    source: str,
+    server: str | None,
+    token_file: Path | None,
+) -> None:
     """Show what applying the configuration below DIR would change. Changes nothing.
 
     Exit status 0: nothing would change, 2: something would, 1: error.
     """
-    from fc.cli.configuration_work import run_plan
+    from fc.cli.configuration_work import run_plan, run_remote_plan
 
-    context.exit(run_plan(directory, load_settings(settings_file), form))
+    if server is not None:
+        context.exit(run_remote_plan(directory, server, token_file, form, source))
+    context.exit(run_plan(directory, load_settings(settings_file), form, source))
 
 
 @click.command()

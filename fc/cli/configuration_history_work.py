@@ -22,7 +22,15 @@ from fc.cli.new_files import write_new_files
 from fc.config.apply import make_guarded_plan
 from fc.config.errors import PlanHeldError
 from fc.config.export import export_files, export_text
-from fc.config.history import Past, Rebuilt, find_revision, live_state, resource_history, state_at
+from fc.config.history import (
+    Past,
+    Rebuilt,
+    find_revision,
+    live_state,
+    owned_by_all_others,
+    resource_history,
+    state_at,
+)
 from fc.config.pauses import pause, resume
 from fc.config.render import applied_line, plan_text
 from fc.config.rollback import recompile, roll_back
@@ -115,8 +123,10 @@ async def run_export(
         else:
             async with database.transaction() as connection:
                 stored = await live_state(connection, SOURCE)
+        async with database.transaction() as connection:
+            others = await owned_by_all_others(connection, SOURCE)
     if into is not None:
-        bring(into, stored, settings)
+        bring(into, stored, settings, others)
         return
     if directory is None:
         click.echo(export_text(stored), nl=False)

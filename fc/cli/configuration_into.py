@@ -1,7 +1,7 @@
 """A working copy brought to a state, file by file: ``fcctl export --into``."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -10,7 +10,7 @@ import click
 from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.settings import Settings
 from fc.config.blobs import blob_id
-from fc.config.compile import Compiled, Compiler
+from fc.config.compile import Compiled, Compiler, ResourceId
 from fc.config.errors import ConfigurationError
 from fc.config.export import Stored
 from fc.config.load import Loader
@@ -21,8 +21,10 @@ from fc.config.tree import SourceFile, SourceTree, read_directory
 _MARK = "\ufeff"
 
 
-def bring(directory: Path, stored: Iterable[Stored], settings: Settings) -> None:
-    """Edit the files below ``directory`` so that they declare ``stored``.
+def bring(
+    directory: Path, stored: Iterable[Stored], settings: Settings, elsewhere: Collection[ResourceId] = ()
+) -> None:
+    """Edit the files below ``directory`` so that they declare ``stored``; ``elsewhere``: what other sources declare.
 
     Raises:
         ConfigurationError: they have problems as they are.
@@ -32,7 +34,7 @@ def bring(directory: Path, stored: Iterable[Stored], settings: Settings) -> None
     tree, contents = read_directory(directory)
     loader, compiler = Loader(Surroundings.of(settings)), Compiler()
     loaded = loader.load(tree, contents)
-    compiled = compiler.compile(loaded.fragments, loaded.problems)
+    compiled = compiler.compile(loaded.fragments, loaded.problems, elsewhere)
     if compiled.problems:
         raise ConfigurationError(compiled.problems)
     texts = {one.path: contents[one.blob].decode("utf-8").removeprefix(_MARK) for one in tree.files}
@@ -45,7 +47,7 @@ def bring(directory: Path, stored: Iterable[Stored], settings: Settings) -> None
             files.append(SourceFile(path, blob_id(data)))
             held[files[-1].blob] = data
         again = loader.load(SourceTree(tuple(files), (), tree.locate), held)
-        return compiler.compile(again.fragments, again.problems)
+        return compiler.compile(again.fragments, again.problems, elsewhere)
 
     made = rewrite(texts, stored, compile_texts)
     edited = [path for path, text in made.items() if texts.get(path) != text]

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -13,14 +14,15 @@ from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
 from fc.cli.configuration_output import Form, errors_shown, show_plan, show_problems, show_valid
 from fc.cli.connect import opened
+from fc.cli.remote_plan import plan_remotely
 from fc.config.apply import apply, make_guarded_plan
 from fc.config.compile import Compiled, compile_fragments
-from fc.config.diff import Plan
 from fc.config.errors import ConfigurationError, PlanHeldError
 from fc.config.inventory import Origin
 from fc.config.load import Loader
 from fc.config.outside import FORM_ONLY, Surroundings
-from fc.config.plan_view import view
+from fc.config.plan_view import PlanView, view
+from fc.config.planning import plan_loaded
 from fc.config.render import applied_line
 from fc.config.schema import schema_files, schema_text
 from fc.config.sealing import seal
@@ -41,14 +43,23 @@ def run_validate(directory: Path, form: Form) -> int:
     return 0
 
 
-def run_plan(directory: Path, settings: Settings, form: Form) -> int:
+def run_plan(directory: Path, settings: Settings, form: Form, source: str) -> int:
     """Show a plan; 0 nothing would change, 2 something would, 1 the configuration has problems."""
+    return _show(directory, form, lambda: asyncio.run(_plan(directory, settings, source)))
+
+
+def run_remote_plan(directory: Path, server: str, token_file: Path | None, form: Form, source: str) -> int:
+    """Show the plan that a running service makes of a directory, as ``run_plan`` does."""
+    return _show(directory, form, lambda: plan_remotely(directory, server, token_file, source))
+
+
+def _show(directory: Path, form: Form, make: Callable[[], PlanView]) -> int:
     try:
         with errors_shown(form):
-            plan, reasons = asyncio.run(_plan(_sealed(directory, settings), settings))
+            plan = make()
     except ConfigurationError as error:
         return show_problems(directory, error.problems, form)
-    show_plan(view(plan, reasons), directory, form)
+    show_plan(plan, directory, form)
     return _CHANGES if plan.changes else 0
 
 
@@ -86,9 +97,14 @@ def run_schema(output: Path | None, *, check: bool) -> int:
     return 1 if stale else 0
 
 
-async def _plan(compiled: Compiled, settings: Settings) -> tuple[Plan, tuple[str, ...]]:
-    async with opened(settings) as database:
-        return await make_guarded_plan(database, SOURCE, compiled.resources)
+async def _plan(directory: Path, settings: Settings, source: str) -> PlanView:
+    loaded = Loader(Surroundings.of(settings)).load_directory(directory)
+    problems = [*loaded.problems, *(problem for one in loaded.fragments for problem in one.problems)]
+    if not problems:
+        async with opened(settings) as database:
+            return await plan_loaded(database, settings, secrets_of(settings), source, loaded)
+    # No database is needed to see these; what the files say together comes on top.
+    raise ConfigurationError([*problems, *compile_fragments(loaded.fragments, loaded.problems).problems])
 
 
 async def _apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str | None) -> int:

@@ -32,7 +32,8 @@ def problem_commands(problems: Iterable[Problem], locate: Locate, closing: str) 
 def plan_commands(plan: PlanView, locate: Locate) -> list[str]:
     """Lines that show each change where it is declared, or was; what removes or is held as a warning."""
     annotations: list[_Annotation] = [
-        ("warning", {"title": f"Plan {plan.short_digest} is held"}, reason) for reason in plan.held
+        ("warning", {"title": " ".join(filter(None, ("Plan", plan.short_digest, "is held")))}, reason)
+        for reason in plan.held
     ]
     annotations += [
         (

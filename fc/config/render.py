@@ -54,7 +54,8 @@ def summary_line(plan: Plan | PlanView) -> str:
     if not plan.changes:
         return "nothing to change"
     counted = plan.summary
-    return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove{_seldom(plan, 'to rename', 'to adopt')} (plan {plan.short_digest})"
+    named = f" (plan {plan.short_digest})" if plan.digest else ""
+    return f"{counted['create']} to create, {counted['update']} to update, {counted['delete']} to remove{_seldom(plan, 'to rename', 'to adopt')}{named}"
 
 
 def applied_line(plan: Plan) -> str:

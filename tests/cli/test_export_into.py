@@ -5,11 +5,18 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from fc.base.database import Database
 from fc.base.errors import ConflictError, InvalidInputError
-from fc.cli.configuration_into import _require_untouched
+from fc.base.settings import Settings
+from fc.cli.configuration_into import _require_untouched, bring
 from fc.cli.main import cli
+from fc.config.apply import apply
+from fc.config.errors import ConfigurationError
+from fc.config.export import Stored
+from fc.config.history import owned_by_all_others
+from fc.config.inventory import Origin
 from tests.cli.test_configuration_history import Run, run, twice
-from tests.support.configuration import WHOLE, project, write
+from tests.support.configuration import WHOLE, compiled, project, sealed, write
 
 __all__ = ["run", "twice"]
 
@@ -69,6 +76,26 @@ def test_what_has_problems_or_is_no_directory_is_refused(run: Run, twice: Path, 
     assert run("export", "--into", tmp_path / "nowhere").exit_code == 1
     result = CliRunner().invoke(cli, ["export", "--into", str(copy), "--directory", str(copy)])
     assert "give one of them" in result.stderr
+
+
+async def test_what_other_sources_declare_may_be_referred_to(
+    database: Database, tmp_path: Path, settings: Settings
+) -> None:
+    users = "users: {alice: {email: alice@example.org}, bob: {email: bob@example.org}}\n"
+    await apply(database, Origin("people"), sealed(users).resources)
+    text = project("p") + "    members: {alice: admin}   # she leads\n"
+    wanted = text.replace("alice: admin", "alice: admin, bob: member")
+    copy = write(tmp_path / "copy", {"fc.yaml": text})
+    stored = [
+        Stored(one.kind, one.key, one.fields, one.file, one.line)
+        for one in compiled(wanted).resources.values()
+    ]
+    async with database.transaction() as connection:
+        others = await owned_by_all_others(connection, "default")
+    bring(copy, stored, settings, others)
+    assert (copy / "fc.yaml").read_text() == wanted
+    with pytest.raises(ConfigurationError, match="there is no user"):
+        bring(copy, stored, settings)
 
 
 def test_secrets_stay_names(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
