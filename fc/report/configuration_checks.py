@@ -82,10 +82,10 @@ def summarise(preview: PreviewFacts, path: str) -> str:
                 f"Once it is merged, this plan is held until somebody confirms it with {confirm}, because",
                 "\n".join(f"- {code_span(reason)}" for reason in reasons[:20]),
             ]
-            return _joined(text, _change_lines(plan.changes, path))
+            return _joined(text, _change_lines(plan.changes, path), plan.more)
         case "planned":
             text = [] if plan.changes else ["Nothing would change."]
-            return _joined(text, _change_lines(plan.changes, path))
+            return _joined(text, _change_lines(plan.changes, path), plan.more)
         case _:
             return "What would change is being planned."
 
@@ -145,8 +145,8 @@ def _kind(change: ChangeFacts) -> str:
     return change.kind.replace("_", " ")
 
 
-def _joined(text: list[str], lines: list[str]) -> str:
-    """Paragraphs and a list, as much of it as a summary may have."""
+def _joined(text: list[str], lines: list[str], more: int = 0) -> str:
+    """Paragraphs and a list, as much of it as a summary may have; ``more``: lines that are known by number only."""
     room = LONGEST_SUMMARY - _ROOM - sum(len(part.encode()) for part in text)
     shown = []
     for line in lines[:_LISTED]:
@@ -154,6 +154,6 @@ def _joined(text: list[str], lines: list[str]) -> str:
         if room < 0:
             break
         shown.append(line)
-    rest = len(lines) - len(shown)
+    rest = len(lines) - len(shown) + more
     parts = [*text, "\n".join(shown), f"… and {rest} more, which FC's page lists." if rest else ""]
     return "\n\n".join(part for part in parts if part)

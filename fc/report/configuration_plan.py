@@ -78,6 +78,8 @@ class PlanFacts(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...] = ()
     """Why it has to be confirmed."""
     changes: tuple[ChangeFacts, ...] = ()
+    more: int = 0
+    """Changes that are not among ``changes``: a plan is kept as far as it is not too long."""
 
     @property
     def short_digest(self) -> str:

@@ -180,5 +180,7 @@ def test_a_flood_of_changes_is_cut_and_counted() -> None:
     listed = len(re.findall("^- ", summary, re.MULTILINE))
     assert summary.endswith(f"… and {5000 - listed} more, which FC's page lists.")
     assert len(message.content["annotations"]) == ANNOTATIONS
+    cut = preview("planned", plan=PlanFacts(DIGEST, {"create": 6}, (), (CREATE,), 5))
+    assert summarise(cut, ".").endswith("… and 5 more, which FC's page lists.")
     short = tuple(ChangeFacts("create", "user", "u", None, None) for _ in range(1001))
     assert summarise(preview("planned", *short), ".").endswith("… and 1 more, which FC's page lists.")
