@@ -140,11 +140,11 @@ async def test_ten_thousand_flagged_builds_are_planned_in_batches(services: Serv
 
 async def test_a_task_due_soon_wakes_the_sender(services: Services, rows: Rows, forge: FaultyForge) -> None:
     task_id = await queue_status(rows, forge.url)
+    sending = Sending(services)
     await rows.database.execute(
-        "UPDATE notification_tasks SET next_retry_at = clock_timestamp() + interval '0.3 seconds' WHERE id = $1",
+        "UPDATE notification_tasks SET next_retry_at = clock_timestamp() + interval '2 seconds' WHERE id = $1",
         task_id,
     )
-    sending = Sending(services)
     assert not await sending.turn()
     await asyncio.wait_for(sending.wake.wait(), 20)
     await turn_until_idle(sending)
