@@ -42,6 +42,32 @@ class WebSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """How people and forges reach these pages; none: ``http://host:port``."""
 
 
+DriftPolicy = Literal["heal", "report"]
+
+
+class DriftSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
+    """What is done where a row does not say what git does, by kind of resource."""
+
+    default: DriftPolicy = "report"
+    """Of kinds that are not named: heal writes back what git says."""
+    user: DriftPolicy | None = None
+    role: DriftPolicy | None = None
+    remote_builder: DriftPolicy | None = None
+    worker_pool: DriftPolicy | None = None
+    api_key: DriftPolicy | None = None
+    project: DriftPolicy | None = None
+    jobset: DriftPolicy | None = None
+    input: DriftPolicy | None = None
+    channel: DriftPolicy | None = None
+    webhook: DriftPolicy | None = None
+    notification: DriftPolicy | None = None
+    member: DriftPolicy | None = None
+
+    def heals(self, kind: str) -> bool:
+        """Whether what drifts of ``kind`` is put right."""
+        return (getattr(self, kind) or self.default) == "heal"
+
+
 class ConfigurationSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     """The configuration repository."""
 
@@ -55,6 +81,9 @@ class ConfigurationSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=T
     """Name of the secret that push hooks of the configuration repository are signed with."""
     environment: tuple[str, ...] = ()
     """Variables of the service that configuration may read with ``!env``."""
+    drift: DriftSettings = DriftSettings()
+    drift_interval: Duration = Duration(600)
+    """How often rows are compared with git when no notice asks for it."""
 
 
 class NixSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

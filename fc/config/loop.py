@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from fc.base import notify
 from fc.base.looping import Loop, Services
+from fc.config.drift_loop import DriftLoop
 from fc.config.sync import Synchronizer
 
 
@@ -31,11 +32,12 @@ class ConfigurationLoop(Loop):
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """The loop, if the settings name a configuration repository.
+    """The loops that look after what git owns, and one that follows a repository if the settings name it.
 
     Raises:
         InvalidInputError: ``configuration.url`` is no repository URL.
     """
+    loops: list[Loop] = [DriftLoop(services)]
     if services.settings.configuration.url is None:
-        return []
-    return [ConfigurationLoop(Synchronizer(services.settings, services.database, services.secrets))]
+        return loops
+    return [*loops, ConfigurationLoop(Synchronizer(services.settings, services.database, services.secrets))]

@@ -41,6 +41,8 @@ def sample(hint: Any) -> tuple[Any, str, Any]:
         if type(None) in get_args(hint)
         else [hint]
     )
+    if get_origin(chosen[0]) is Literal:
+        return sample(chosen[0])
     return SAMPLES[get_origin(chosen[0]) or chosen[0]]
 
 
