@@ -24,6 +24,8 @@ ORDER BY c.kind, c.key
 """
 _LONGEST = 2000
 """Characters of a value that are kept."""
+_MOST_NESTED = 64
+"""Lists and objects in a value that is kept as it is; one with more is kept as text."""
 OTHER_SECRET = f"{REDACTED} of another value"
 """What is found where a row holds the hash of something else than what git names."""
 
@@ -148,4 +150,7 @@ def _shown(value: Any, *, secret: bool) -> Any:
         encoded = shown if isinstance(shown, str) else msgspec.json.encode(shown).decode()
     except RecursionError:
         return "…"
-    return f"{encoded[:_LONGEST]}…" if len(encoded) > _LONGEST else shown
+    if len(encoded) > _LONGEST:
+        return f"{encoded[:_LONGEST]}…"
+    # Nobody's pages are to follow what is nested without end.
+    return encoded if encoded.count("[") + encoded.count("{") > _MOST_NESTED else shown

@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from fc.base.database import Database
-from fc.base.errors import ConflictError, InvalidInputError, NotFoundError
+from fc.base.errors import ConflictError, NotFoundError
 from fc.base.git import CommitInfo
 from fc.base.secrets import REDACTED
 from fc.config.export import Stored, secret_fields
-from fc.config.language import KIND_BY_NAME, Fields
-from fc.config.wording import did_you_mean, known_names
+from fc.config.kind_names import kind_named
+from fc.config.language import Fields
 
 _LIVE = "SELECT kind, key, content, file, line FROM config_resources WHERE source = $1 ORDER BY kind, key"
 _REVISION = """
@@ -137,10 +137,7 @@ async def resource_history(
         InvalidInputError: there is no such kind.
         NotFoundError: git never said anything about such a resource.
     """
-    name = kind.replace("-", "_")
-    if name not in KIND_BY_NAME:
-        message = f"{kind!r} is no kind of resource{did_you_mean(name, KIND_BY_NAME)}; kinds are {known_names(KIND_BY_NAME)}"
-        raise InvalidInputError(message)
+    name = kind_named(kind).name
     rows = await connection.fetch(_OF_RESOURCE, name, key, limit)
     if not rows:
         raise NotFoundError(name.replace("_", " "), key)
