@@ -8,7 +8,7 @@ from typing_extensions import override
 
 from fc import __version__
 from fc.base.errors import FcError
-from fc.cli import configuration, configuration_history, configuration_state, drift, service
+from fc.cli import configuration, configuration_history, configuration_state, drift, resources, service
 from fc.cli.demo import command as demo
 
 
@@ -47,6 +47,7 @@ for _command in (
     *configuration.commands(),
     *configuration_state.commands(),
     *drift.commands(),
+    *resources.commands(),
     *configuration_history.commands(),
 ):
     cli.add_command(_command)

@@ -14,6 +14,7 @@ from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, We
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
 from fc.config.drift_api import ROUTES as DRIFT
+from fc.config.resource_api import ROUTES as RESOURCES
 from fc.config.sources import confirm, request_sync
 from fc.forge.events import Event, Forge, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
@@ -196,5 +197,6 @@ ROUTES = [
     get_configuration_revision,
     confirm_plan,
     *DRIFT,
+    *RESOURCES,
 ]
 """What the application serves of configuration."""

@@ -87,12 +87,9 @@ async def compare(
     found = []
     for kind, owned in groupby(resources, key=lambda row: row["kind"]):
         rule, listed = RULES[kind], list(owned)
-        rows = await connection.fetch(
-            # As text: what was written by hand need not be what JSON values are decoded to.
-            f"SELECT key, fields::text AS fields, seal FROM ({rule.current()}) AS found",  # noqa: S608 - constants only
-            [rule.row(row["key"], row["content"], None) for row in listed],
+        there = await live_fields(
+            connection, kind, [rule.row(row["key"], row["content"], None) for row in listed]
         )
-        there = {row["key"]: (rule.declared(_decoded(row["fields"])), row["seal"]) for row in rows}
         for row in listed:
             live, seal = there.get(row["key"], (None, None))
             fields = [] if live is None else _differences(row, live, seal)
@@ -101,6 +98,19 @@ async def compare(
                 drift = Drift(*place, missing=live is None, fields=fields)
                 found.append(Compared(drift, row["content"], row["content_hash"], live, seal))
     return found
+
+
+async def live_fields(
+    connection: asyncpg.Connection, kind: str, records: list[dict[str, Any]]
+) -> dict[str, tuple[Fields, str | None]]:
+    """What the rows of ``records`` say, by key, and the hash of a secret that each holds."""
+    rule = RULES[kind]
+    rows = await connection.fetch(
+        # As text: what was written by hand need not be what JSON values are decoded to.
+        f"SELECT key, fields::text AS fields, seal FROM ({rule.current()}) AS found",  # noqa: S608 - constants only
+        records,
+    )
+    return {row["key"]: (rule.declared(_decoded(row["fields"])), row["seal"]) for row in rows}
 
 
 def finished(content: Fields, live: Fields | None) -> bool:
@@ -121,7 +131,7 @@ def _differences(owned: asyncpg.Record, live: Fields, seal: str | None) -> list[
     kind, declared = owned["kind"], owned["content"]
     sealed, secrets = KIND_BY_NAME[kind].sealed, secret_fields(kind)
     differing = [
-        DriftedField(name, redacted_value(wanted), _shown(live.get(name), secret=name in secrets))
+        DriftedField(name, redacted_value(wanted), shown_value(live.get(name), secret=name in secrets))
         for name, wanted in declared.items()
         if name not in LIFE
         # An API key's row holds nothing of its secret but the hash.
@@ -140,8 +150,8 @@ def _differs(found: Any, wanted: Any) -> bool:
     return found != wanted or type(found) is not type(wanted)
 
 
-def _shown(value: Any, *, secret: bool) -> Any:
-    """What was found, for people: of a secret at most its name, whatever was written there."""
+def shown_value(value: Any, *, secret: bool) -> Any:
+    """What a row says, for people: of a secret at most its name, whatever was written there."""
     shown = redacted_value(value)
     if secret:
         named = isinstance(value, dict) and value.keys() == {"secret"} and isinstance(value["secret"], str)

@@ -16,6 +16,7 @@ from fc.config.compile import ResourceId, content_hash
 from fc.config.drift import Compared, compare, finished
 from fc.config.drift_log import end_healed, note_failures, record
 from fc.config.language import KIND_BY_NAME, KIND_ORDER, Fields
+from fc.config.owners import owned_inside
 from fc.config.rows import RULES
 
 BY_ITSELF = "fc:drift"
@@ -34,17 +35,6 @@ _TO_HEAL = """
 SELECT kind, key FROM config_drift
 WHERE ended_at IS NULL AND kind = ANY($1) AND (tried_at IS NULL OR tried_at < now() - make_interval(secs => $2))
 ORDER BY tried_at NULLS FIRST, kind, key LIMIT $3
-"""
-_GONE_WITH = """
-SELECT c.kind, c.key FROM config_resources c JOIN unnest($2::text[], $3::text[]) AS gone(kind, key) ON CASE gone.kind
-    WHEN 'project' THEN c.kind = ANY('{jobset,input,channel,webhook,notification,member}')
-        AND split_part(c.key, '/', 1) = gone.key
-    WHEN 'jobset' THEN c.kind = 'input' AND starts_with(c.key, gone.key || '/')
-        OR c.kind = 'channel' AND split_part(c.key, '/', 1) || '/' || (c.content ->> 'jobset') = gone.key
-    WHEN 'user' THEN c.kind = 'member' AND split_part(c.key, '/', 2) = gone.key
-        OR c.kind = 'api_key' AND c.content ->> 'user' = gone.key
-    END
-WHERE c.source = $1
 """
 _JOBSETS = "SELECT key FROM config_resources WHERE kind = 'jobset' AND split_part(key, '/', 1) = ANY($1)"
 
@@ -137,8 +127,7 @@ async def _heal(
     drifted = await compare(connection, wanted)
     gone = [(one.drift.kind, one.drift.key) for one in drifted if one.drift.missing]
     if gone:
-        inside = {(row[0], row[1]) for row in await connection.fetch(_GONE_WITH, source, *_columns(gone))}
-        wanted = wanted | inside
+        wanted = wanted | {one.id for one in await owned_inside(connection, gone) if one.source == source}
         drifted = await compare(connection, wanted)
     await record(connection, [one.drift for one in drifted], only=wanted)
     drifted.sort(key=lambda one: KIND_ORDER[one.drift.kind])

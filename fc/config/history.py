@@ -138,10 +138,17 @@ async def resource_history(
         NotFoundError: git never said anything about such a resource.
     """
     name = kind_named(kind).name
-    rows = await connection.fetch(_OF_RESOURCE, name, key, limit)
-    if not rows:
+    found = await changes_of(connection, name, key, limit=limit)
+    if not found:
         raise NotFoundError(name.replace("_", " "), key)
-    return [Past(**row) for row in rows]
+    return found
+
+
+async def changes_of(
+    connection: asyncpg.Connection | Database, kind: str, key: str, *, limit: int
+) -> list[Past]:
+    """The last changes of a resource by git, newest first; none: git never said anything about it."""
+    return [Past(**row) for row in await connection.fetch(_OF_RESOURCE, kind, key, limit)]
 
 
 def _references(kind: str, fields: Fields) -> Fields:
