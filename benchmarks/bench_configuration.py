@@ -22,10 +22,12 @@ from ruamel.yaml.events import StreamEndEvent
 from typing_extensions import override
 
 from fc.base.database import Database
+from fc.base.durations import Duration
 from fc.base.embedded import EmbeddedPostgres
 from fc.base.git import GitMirror
 from fc.base.secrets import Secrets
-from fc.base.settings import ConfigurationSettings, Duration, Settings
+from fc.base.settings import Settings
+from fc.base.source_settings import ConfigurationSettings
 from fc.config import sources
 from fc.config.apply import apply, make_plan
 from fc.config.compile import compile_fragments

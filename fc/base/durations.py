@@ -7,6 +7,10 @@ _DURATION = re.compile(r"(?:\d+[smhdw])+")
 _PART = re.compile(r"(\d+)([smhdw])")
 
 
+class Duration(int):
+    """Whole seconds; written in settings as a number or as ``5m``."""
+
+
 def parse_duration(value: int | str) -> int:
     """Seconds in ``value``: a whole number of seconds, or a text such as ``5m`` or ``1h30m``.
 

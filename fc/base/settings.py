@@ -12,15 +12,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import MappingNode
 
-from fc.base.durations import parse_duration
+from fc.base.durations import Duration, parse_duration
 from fc.base.errors import SettingsError
+from fc.base.source_settings import ConfigurationSettings
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-
-
-class Duration(int):
-    """Whole seconds; written as a number or as ``5m``."""
 
 
 class DatabaseSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -40,50 +37,6 @@ class WebSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     workers: Positive = 1
     public_url: str | None = None
     """How people and forges reach these pages; none: ``http://host:port``."""
-
-
-DriftPolicy = Literal["heal", "report"]
-
-
-class DriftSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """What is done where a row does not say what git does, by kind of resource."""
-
-    default: DriftPolicy = "report"
-    """Of kinds that are not named: heal writes back what git says."""
-    user: DriftPolicy | None = None
-    role: DriftPolicy | None = None
-    remote_builder: DriftPolicy | None = None
-    worker_pool: DriftPolicy | None = None
-    api_key: DriftPolicy | None = None
-    project: DriftPolicy | None = None
-    jobset: DriftPolicy | None = None
-    input: DriftPolicy | None = None
-    channel: DriftPolicy | None = None
-    webhook: DriftPolicy | None = None
-    notification: DriftPolicy | None = None
-    member: DriftPolicy | None = None
-
-    def heals(self, kind: str) -> bool:
-        """Whether what drifts of ``kind`` is put right."""
-        return (getattr(self, kind) or self.default) == "heal"
-
-
-class ConfigurationSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
-    """The configuration repository."""
-
-    url: str | None = None
-    branch: str = "main"
-    path: str = "."
-    poll_interval: Duration = Duration(60)
-    deploy_key: Path | None = None
-    """Private SSH key for fetching."""
-    webhook_secret: str | None = None
-    """Name of the secret that push hooks of the configuration repository are signed with."""
-    environment: tuple[str, ...] = ()
-    """Variables of the service that configuration may read with ``!env``."""
-    drift: DriftSettings = DriftSettings()
-    drift_interval: Duration = Duration(600)
-    """How often rows are compared with git when no notice asks for it."""
 
 
 class NixSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
@@ -215,9 +168,12 @@ def load_settings(file: Path | None, environment: Mapping[str, str] | None = Non
                 _put(tree, path, _from_text(name, _kind_at(path), variables[name]))
                 places[path] = name
     try:
-        return msgspec.convert(tree, Settings, dec_hook=_decode, strict=False)
+        settings = msgspec.convert(tree, Settings, dec_hook=_decode, strict=False)
     except msgspec.ValidationError as error:
         raise SettingsError(_explain(str(error), places)) from None
+    # What single fields cannot say is wrong is said at the start as well.
+    _ = settings.configuration.followed
+    return settings
 
 
 def _read(file: Path) -> tuple[dict[str, Any], dict[_Path, str]]:
@@ -261,11 +217,18 @@ def _without_empty_sections(tree: dict[str, Any], kind: Any) -> dict[str, Any]:
     """``tree`` without the sections whose every line is a comment: they say nothing, not null."""
     kept = {}
     for name, value in tree.items():
-        section = _fields(kind).get(name)
+        section = _member(kind, name)
         if value is None and _fields(section):
             continue
         kept[name] = _without_empty_sections(value, section) if isinstance(value, dict) else value
     return kept
+
+
+def _member(kind: Any, name: str) -> Any:
+    """Type of what stands under ``name`` in a section, or in a mapping of sections; none: there is no such thing."""
+    if get_origin(kind) is dict and _fields(get_args(kind)[1]):
+        return get_args(kind)[1]
+    return _fields(kind).get(name)
 
 
 def _fields(kind: Any) -> dict[str, Any]:
@@ -275,10 +238,15 @@ def _fields(kind: Any) -> dict[str, Any]:
     return {}
 
 
+def _holds_sections(kind: Any) -> bool:
+    """Whether values of a type are sections, or lists or mappings of them."""
+    return bool(_fields(kind)) or any(_holds_sections(part) for part in get_args(kind))
+
+
 def _kind_at(path: _Path) -> Any:
     kind: Any = Settings
     for part in path:
-        kind = _fields(kind).get(part)
+        kind = _member(kind, part)
     return kind
 
 
@@ -286,7 +254,7 @@ def _path_of(name: str) -> _Path:
     """The setting that the variable ``name`` stands for; empty: it is not one of ours."""
     path = tuple(part.lower() for part in name.removeprefix("FC_").split("__"))
     for depth, part in enumerate(path):
-        if part not in _fields(_kind_at(path[:depth])):
+        if _member(_kind_at(path[:depth]), part) is None:
             nearest = _nearest(part, path[:depth])
             # Other programs may have variables that begin like ours; those that look like a slip are not theirs.
             if len(path) == 1 and not nearest:
@@ -323,7 +291,15 @@ def _put(tree: dict[str, Any], path: _Path, value: Any) -> None:
 
 
 def _from_text(name: str, kind: Any, value: str) -> Any:
-    """A variable's text as the setting's type wants it: lists by comma, none for an empty optional."""
+    """A variable's text as the setting's type wants it: lists by comma, sections as JSON, none for an empty optional."""
+    if value == "" and type(None) in get_args(kind):
+        return None
+    if _holds_sections(kind):
+        try:
+            return msgspec.json.decode(value)
+        except msgspec.DecodeError as error:
+            message = f"{name}: write it as JSON ({error}); {_SEE}"
+            raise SettingsError(message) from None
     if get_origin(kind) is tuple:
         return [item.strip() for item in value.split(",") if item.strip()]
     if get_origin(kind) is dict:
@@ -332,8 +308,6 @@ def _from_text(name: str, kind: Any, value: str) -> Any:
             message = f"{name}: write name=value;name=value"
             raise SettingsError(message)
         return {key.strip(): text.strip() for key, _, text in pairs}
-    if value == "" and type(None) in get_args(kind):
-        return None
     return value
 
 
@@ -341,7 +315,9 @@ def _explain(message: str, places: dict[_Path, str]) -> str:
     """A message of msgspec in words that lead to the place: the variable, or the line of the file."""
     match = _WHERE.fullmatch(message)
     assert match is not None
-    path = tuple(part for part in re.split(r"[.\[]", match["path"] or "") if part and not part.endswith("]"))
+    # msgspec writes [...] for a key of a mapping, and [0] for an item of a list.
+    written = (match["path"] or "").replace("[...]", ".*")
+    path = tuple(part for part in re.split(r"[.\[]", written) if part and not part.endswith("]"))
     reason = match["reason"]
     unknown = _UNKNOWN.fullmatch(reason)
     if unknown is not None:

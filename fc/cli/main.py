@@ -8,7 +8,15 @@ from typing_extensions import override
 
 from fc import __version__
 from fc.base.errors import FcError
-from fc.cli import configuration, configuration_history, configuration_state, drift, resources, service
+from fc.cli import (
+    configuration,
+    configuration_history,
+    configuration_import,
+    configuration_state,
+    drift,
+    resources,
+    service,
+)
 from fc.cli.demo import command as demo
 
 
@@ -49,6 +57,7 @@ for _command in (
     *drift.commands(),
     *resources.commands(),
     *configuration_history.commands(),
+    *configuration_import.commands(),
 ):
     cli.add_command(_command)
 

@@ -13,9 +13,11 @@ from fc.base.database import Database
 from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, WebhookError
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
+from fc.base.source_settings import SourceSettings
 from fc.config.drift_api import ROUTES as DRIFT
+from fc.config.plan_api import plan_working_copy
 from fc.config.resource_api import ROUTES as RESOURCES
-from fc.config.sources import confirm, request_sync
+from fc.config.sources import SOURCE, confirm, request_sync
 from fc.forge.events import Event, Forge, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
 from fc.tables.configuration_queries import (
@@ -84,33 +86,45 @@ class RevisionDetail(msgspec.Struct, frozen=True):
 
 
 @post(
-    "/hooks/configuration/{forge:str}",
+    ["/hooks/configuration/{forge:str}", "/hooks/configuration/{source:str}/{forge:str}"],
     status_code=202,
     request_max_body_size=_LARGEST_HOOK,
     tags=["hooks"],
-    summary="Push hook of the configuration repository",
+    summary="Push hook of a configuration repository",
 )
 async def configuration_hook(
-    request: Request[Any, Any, Any], forge: Forge, database: Database, settings: Settings, secrets: Secrets
+    request: Request[Any, Any, Any],
+    forge: Forge,
+    database: Database,
+    settings: Settings,
+    secrets: Secrets,
+    source: str = SOURCE,
 ) -> HookAnswer:
-    """Synchronise at once when the followed branch was pushed. Anything without a valid signature is refused."""
+    """Synchronise at once when the followed branch was pushed. Anything without a valid signature is refused.
+
+    Without the name of a source it is the repository that the settings describe as ``configuration.url``.
+    """
     body = await request.body()
     delivery = delivery_id(forge, request.headers, body)
+    target = _TARGET if source == SOURCE else f"{_TARGET}/{source}"
+    configured = settings.configuration.followed.get(source)
     try:
-        verify(forge, request.headers, body, _hook_secret(settings, secrets))
+        verify(forge, request.headers, body, _hook_secret(source, configured, secrets))
         event = parse(forge, request.headers, body)
         name = event_name(forge, request.headers)
     except (SignatureError, WebhookError) as error:
-        await log_delivery(database, forge, _TARGET, delivery, "", "refused", str(error))
+        if configured is not None:
+            await log_delivery(database, forge, target, delivery, "", "refused", str(error))
         raise
-    ignored = _why_ignored(event, settings.configuration.branch)
+    assert configured is not None
+    ignored = _why_ignored(event, configured.branch)
     async with database.transaction() as connection:
         if ignored:
-            new = await log_delivery(connection, forge, _TARGET, delivery, name, "ignored", ignored)
+            new = await log_delivery(connection, forge, target, delivery, name, "ignored", ignored)
         else:
-            new = await log_delivery(connection, forge, _TARGET, delivery, name, "accepted")
+            new = await log_delivery(connection, forge, target, delivery, name, "accepted")
             if new:
-                await request_sync(connection)
+                await request_sync(connection, source)
     if not new:
         return HookAnswer("duplicate", "this delivery was received before")
     if ignored:
@@ -118,15 +132,16 @@ async def configuration_hook(
     return HookAnswer("accepted", "the configuration is synchronised")
 
 
-def _hook_secret(settings: Settings, secrets: Secrets) -> str:
-    name = settings.configuration.webhook_secret
-    if name is None:
-        message = "hooks of the configuration repository are refused: configuration.webhook_secret is not set"
+def _hook_secret(source: str, configured: SourceSettings | None, secrets: Secrets) -> str:
+    where = "configuration" if source == SOURCE else f"configuration.sources.{source}"
+    if configured is None or configured.webhook_secret is None:
+        # Whether there is such a source is nobody's business without a signature.
+        message = f"hooks of this configuration repository are refused: {where}.webhook_secret is not set"
         raise SignatureError(message)
     try:
-        return secrets.resolve(name)
+        return secrets.resolve(configured.webhook_secret)
     except SecretMissingError as error:
-        message = f"hooks of the configuration repository are refused: {error}"
+        message = f"hooks of this configuration repository are refused: {error}"
         raise SignatureError(message) from None
 
 
@@ -196,6 +211,7 @@ ROUTES = [
     list_configuration_revisions,
     get_configuration_revision,
     confirm_plan,
+    plan_working_copy,
     *DRIFT,
     *RESOURCES,
 ]

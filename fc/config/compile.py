@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 
@@ -87,6 +87,8 @@ class Compiled:
     resources: dict[ResourceId, Resource]
     problems: tuple[Problem, ...]
     """Everything that is wrong, in every file; with any, the resources are not to be used."""
+    dangling: frozenset[ResourceId] = frozenset()
+    """What is needed and not declared here; each is a problem unless something else declares it."""
 
 
 class Compiler:
@@ -95,8 +97,13 @@ class Compiler:
     def __init__(self) -> None:
         self._flat: dict[int, tuple[Fragment, Scope, Flat]] = {}
 
-    def compile(self, fragments: Iterable[Fragment], tree_problems: Iterable[Problem] = ()) -> Compiled:
-        """The configuration that ``fragments`` make together."""
+    def compile(
+        self,
+        fragments: Iterable[Fragment],
+        tree_problems: Iterable[Problem] = (),
+        elsewhere: Collection[ResourceId] = (),
+    ) -> Compiled:
+        """The configuration that ``fragments`` make together; ``elsewhere``: what they may need and others declare."""
         known = {}
         listed = list(fragments)
         defaulting = Defaulting(listed)
@@ -108,7 +115,9 @@ class Compiler:
                 one = (fragment, scope, flatten(fragment, scope))
             known[id(fragment)] = one
         self._flat = known
-        return _merge(known.values(), [*tree_problems, *defaulting.problems], whole=not tree_problems)
+        return _merge(
+            known.values(), [*tree_problems, *defaulting.problems], elsewhere, whole=not tree_problems
+        )
 
 
 def compile_fragments(fragments: Iterable[Fragment], tree_problems: Iterable[Problem] = ()) -> Compiled:
@@ -229,7 +238,11 @@ def _derived_names(entries: list[Entry]) -> list[str]:
 
 
 def _merge(
-    known: Iterable[tuple[Fragment, Scope, Flat]], found: Iterable[Problem], *, whole: bool
+    known: Iterable[tuple[Fragment, Scope, Flat]],
+    found: Iterable[Problem],
+    elsewhere: Collection[ResourceId],
+    *,
+    whole: bool,
 ) -> Compiled:
     resources: dict[ResourceId, Resource] = {}
     uses: list[Use] = []
@@ -240,12 +253,17 @@ def _merge(
         uses += flat.uses
         problems += flat.missing
         problems += _put(resources, flat)
-    if whole:
-        # A file that cannot be read may hold what seems to be missing.
-        problems += _dangling(resources, uses)
+    # A file that cannot be read may hold what seems to be missing.
+    dangling = [
+        use
+        for use in uses
+        if whole and (use.kind, use.key) not in resources and (use.kind, use.key) not in elsewhere
+    ]
+    problems += _dangling(resources, dangling)
     problems += _shared(resources)
     problems += _wrong_renames(resources)
-    return Compiled(resources, sorted_problems(problems))
+    missing = frozenset((use.kind, use.key) for use in dangling)
+    return Compiled(resources, sorted_problems(problems), missing)
 
 
 def _put(resources: dict[ResourceId, Resource], flat: Flat) -> list[Problem]:
@@ -278,8 +296,6 @@ def _dangling(resources: dict[ResourceId, Resource], uses: list[Use]) -> list[Pr
     problems = []
     known: dict[ResourceId, list[str]] = {}
     for use in uses:
-        if (use.kind, use.key) in resources:
-            continue
         scope = use.key.removesuffix(use.name)
         if (use.kind, scope) not in known:
             known[use.kind, scope] = [

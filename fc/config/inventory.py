@@ -7,6 +7,7 @@ from typing import Any
 
 import asyncpg
 
+from fc.base.database import Database
 from fc.base.git import CommitInfo
 from fc.base.problems import Problem
 from fc.config.compile import Resource, ResourceId
@@ -97,6 +98,11 @@ async def owned_elsewhere(
     """Which of ``ids`` another source owns, and at which place."""
     rows = await connection.fetch(_OTHERS, source, *_columns(ids))
     return {(row["kind"], row["key"]): f"{row['source']}: {row['file']}:{row['line']}" for row in rows}
+
+
+async def owned_by_others(database: Database, source: str, ids: Iterable[ResourceId]) -> set[ResourceId]:
+    """Which of ``ids`` another source owns."""
+    return {(row["kind"], row["key"]) for row in await database.fetch(_OTHERS, source, *_columns(ids))}
 
 
 async def released(connection: asyncpg.Connection, ids: Iterable[ResourceId]) -> set[ResourceId]:

@@ -1,5 +1,6 @@
-"""The background work of configuration: following its repository."""
+"""The background work of configuration: following its repositories."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from typing_extensions import override
@@ -11,15 +12,17 @@ from fc.config.sync import Synchronizer
 
 
 class ConfigurationLoop(Loop):
-    """Synchronises the configuration repository when a hook asks for it, and otherwise every poll interval."""
+    """Synchronises a configuration repository when a hook asks for it, and otherwise every poll interval."""
 
     name: ClassVar[str] = "configuration"
     channels: ClassVar[tuple[str, ...]] = (notify.CONFIG_CHANGED,)
     interval: ClassVar[float] = 2.0
 
-    def __init__(self, synchronizer: Synchronizer) -> None:
+    def __init__(self, synchronizer: Synchronizer, followed: Iterable[str]) -> None:
+        """``followed``: the names of all repositories; others that are known are marked as not followed."""
         super().__init__()
         self._synchronizer = synchronizer
+        self._followed = tuple(followed)
         self._registered = False
 
     @override
@@ -27,17 +30,26 @@ class ConfigurationLoop(Loop):
         """Synchronise if it is due."""
         if not self._registered:
             await self._synchronizer.register()
+            await self._synchronizer.retire_others(self._followed)
             self._registered = True
         return await self._synchronizer.synchronize()
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """The loops that look after what git owns, and one that follows a repository if the settings name it.
+    """A loop that looks for drift, and one for each configuration repository that is named: none waits for another.
 
     Raises:
-        InvalidInputError: ``configuration.url`` is no repository URL.
+        InvalidInputError: a URL is no repository URL.
+        SettingsError: a source has no URL, or two have one name.
     """
-    loops: list[Loop] = [DriftLoop(services)]
-    if services.settings.configuration.url is None:
-        return loops
-    return [*loops, ConfigurationLoop(Synchronizer(services.settings, services.database, services.secrets))]
+    followed = services.settings.configuration.followed
+    return [
+        DriftLoop(services),
+        *(
+            ConfigurationLoop(
+                Synchronizer(services.settings, services.database, services.secrets, name, configured),
+                followed,
+            )
+            for name, configured in followed.items()
+        ),
+    ]

@@ -6,26 +6,27 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
+import msgspec
 
 from fc.base.database import Database, affected
 from fc.base.errors import ConflictError
 from fc.base.git_url import redact_git_url
 from fc.base.problems import Problem
-from fc.base.settings import ConfigurationSettings
+from fc.base.source_settings import DEFAULT_SOURCE, SourceSettings
 from fc.config.diff import DIGEST_SHOWN
 from fc.config.errors import PlanHeldError
 
-SOURCE = "default"
-"""Name of the source that the settings describe; directories applied by hand belong to it too."""
+SOURCE = DEFAULT_SOURCE
 
 LEASE_SECONDS = 15.0
 """How long a synchronisation that says nothing is believed to be alive; also how long one that was killed is in the way."""
 
 _REGISTER = """
-INSERT INTO config_sources (name, url, branch, path) VALUES ($1, $2, $3, $4)
+INSERT INTO config_sources (name, url, branch, path, scope) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (name) DO UPDATE SET url = EXCLUDED.url, branch = EXCLUDED.branch, path = EXCLUDED.path,
-    next_sync_at = now()
+    scope = EXCLUDED.scope, active = true, next_sync_at = now()
 """
+_RETIRE = "UPDATE config_sources SET active = false WHERE active AND project_id IS NULL AND name <> ALL ($1)"
 _CLAIM = """
 UPDATE config_sources SET claim_token = $2, lease_until = now() + make_interval(secs => $3)
 WHERE id = (
@@ -58,16 +59,17 @@ _RELEASE = (
     "UPDATE config_sources SET claim_token = NULL, lease_until = NULL WHERE name = $1 AND claim_token = $2"
 )
 _REQUEST = "UPDATE config_sources SET sync_requested_at = clock_timestamp() WHERE name = $1"
+_REQUEST_ALL = "UPDATE config_sources SET sync_requested_at = clock_timestamp() WHERE active"
 _LATEST = """
 SELECT id FROM config_revisions WHERE source = $1 AND status = 'applied' ORDER BY created_at DESC LIMIT 1
 """
 _CONFIRM = """
 UPDATE config_sources SET confirmed_digest = held ->> 'digest', sync_requested_at = clock_timestamp()
-WHERE name = $1 AND status = 'held' AND length($2) >= $3 AND starts_with(held ->> 'digest', lower($2))
+WHERE status = 'held' AND length($1) >= $2 AND starts_with(held ->> 'digest', lower($1))
 RETURNING confirmed_digest
 """
 _CONFIRMED = "SELECT confirmed_digest FROM config_sources WHERE name = $1"
-_HELD = "SELECT held ->> 'digest' FROM config_sources WHERE name = $1 AND status = 'held'"
+_HELD = "SELECT name, held ->> 'digest' AS digest FROM config_sources WHERE status = 'held' ORDER BY name"
 _HELD_ALIKE = """
 SELECT status = 'held' AND commit_hash IS NOT DISTINCT FROM $2 AND plan ->> 'digest' = $3
 FROM config_revisions WHERE source = $1 ORDER BY created_at DESC LIMIT 1
@@ -96,24 +98,35 @@ class Claim:
     """The request this try answers."""
 
 
-async def register(database: Database, configured: ConfigurationSettings) -> None:
+async def register(database: Database, name: str, configured: SourceSettings) -> None:
     """Make the row say what the settings say, and have it synchronised now."""
     assert configured.url is not None
+    scope = msgspec.to_builtins(configured.scope)
     await database.execute(
-        _REGISTER, SOURCE, redact_git_url(configured.url), configured.branch, configured.path
+        _REGISTER, name, redact_git_url(configured.url), configured.branch, configured.path, scope
     )
 
 
-async def request_sync(connection: Database | asyncpg.Connection) -> bool:
-    """Have the source synchronised at once; false: there is none."""
-    return affected(await connection.execute(_REQUEST, SOURCE)) > 0
+async def retire(database: Database, followed: Iterable[str]) -> None:
+    """Mark the sources that the settings name no more: they are followed no more, and what they own stays."""
+    await database.execute(_RETIRE, list(followed))
 
 
-async def claim(database: Database) -> Claim | None:
-    """Claim the source if it is due or asked for, and nobody else works on it."""
+async def request_sync(connection: Database | asyncpg.Connection, source: str = SOURCE) -> bool:
+    """Have a source synchronised at once; false: there is none of that name."""
+    return affected(await connection.execute(_REQUEST, source)) > 0
+
+
+async def request_every_sync(connection: Database | asyncpg.Connection) -> None:
+    """Have every source synchronised at once."""
+    await connection.execute(_REQUEST_ALL)
+
+
+async def claim(database: Database, source: str = SOURCE) -> Claim | None:
+    """Claim a source if it is due or asked for, and nobody else works on it."""
     token = uuid.uuid4()
-    row = await database.fetchrow(_CLAIM, SOURCE, token, LEASE_SECONDS)
-    return None if row is None else Claim(SOURCE, token, row["failures"], row["sync_requested_at"])
+    row = await database.fetchrow(_CLAIM, source, token, LEASE_SECONDS)
+    return None if row is None else Claim(source, token, row["failures"], row["sync_requested_at"])
 
 
 async def renew(database: Database, held: Claim) -> bool:
@@ -172,14 +185,14 @@ async def confirm(connection: Database | asyncpg.Connection, digest: str) -> str
     Raises:
         ConflictError: no plan is held, or another one.
     """
-    found: str | None = await connection.fetchval(_CONFIRM, SOURCE, digest, DIGEST_SHOWN)
+    found: str | None = await connection.fetchval(_CONFIRM, digest, DIGEST_SHOWN)
     if found is not None:
         return found
-    waiting = await connection.fetchval(_HELD, SOURCE)
-    if waiting is None:
+    waiting = [f"{row['digest'][:DIGEST_SHOWN]} ({row['name']})" for row in await connection.fetch(_HELD)]
+    if not waiting:
         message = "no plan is held, so there is nothing to confirm"
     else:
-        message = f"the plan that is held is {waiting[:DIGEST_SHOWN]}, not {digest[:64]!r}; look at it before you confirm it"
+        message = f"the plan that is held is {', '.join(waiting)}, not {digest[:64]!r}; look at it before you confirm it"
     raise ConflictError(message)
 
 
@@ -189,9 +202,9 @@ async def confirmed(connection: asyncpg.Connection, source: str) -> list[str]:
     return [] if found is None else [found]
 
 
-async def held_alike(connection: asyncpg.Connection, commit: str, digest: str) -> bool:
+async def held_alike(connection: asyncpg.Connection, source: str, commit: str, digest: str) -> bool:
     """Whether the last revision is the same plan of the same commit, held: then it needs no other record."""
-    return bool(await connection.fetchval(_HELD_ALIKE, SOURCE, commit, digest))
+    return bool(await connection.fetchval(_HELD_ALIKE, source, commit, digest))
 
 
 async def finish_failed(
@@ -224,12 +237,16 @@ async def release(database: Database, held: Claim) -> None:
     await database.execute(_RELEASE, held.source, held.token)
 
 
-async def latest_revision(connection: Database | asyncpg.Connection) -> uuid.UUID | None:
-    """The revision that was applied last, from git or by hand."""
-    found: uuid.UUID | None = await connection.fetchval(_LATEST, SOURCE)
+async def latest_revision(
+    connection: Database | asyncpg.Connection, source: str = SOURCE
+) -> uuid.UUID | None:
+    """The revision of a source that was applied last, from git or by hand."""
+    found: uuid.UUID | None = await connection.fetchval(_LATEST, source)
     return found
 
 
-async def failed_alike(connection: asyncpg.Connection, commit: str, problems: Iterable[Problem]) -> bool:
+async def failed_alike(
+    connection: asyncpg.Connection, source: str, commit: str, problems: Iterable[Problem]
+) -> bool:
     """Whether the last revision failed at the same commit with the same problems: then it needs no other record."""
-    return bool(await connection.fetchval(_SAME_FAILURE, SOURCE, commit, list(problems)))
+    return bool(await connection.fetchval(_SAME_FAILURE, source, commit, list(problems)))

@@ -4,9 +4,9 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -14,16 +14,18 @@ from fc.base.database import Database
 from fc.base.errors import GitError, InvalidInputError
 from fc.base.git import GitMirror
 from fc.base.looping import backoff
-from fc.base.problems import Problem
+from fc.base.problems import Problem, sorted_problems
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
+from fc.base.source_settings import SourceSettings
 from fc.config import sources
-from fc.config.apply import Applied, apply_within
+from fc.config.apply import apply_within
 from fc.config.compile import Compiled, Compiler
 from fc.config.errors import ConfigurationError, PlanHeldError
-from fc.config.inventory import Origin, write_revision
+from fc.config.inventory import Origin, owned_by_others, write_revision
 from fc.config.load import Loaded, Loader
 from fc.config.outside import Surroundings
+from fc.config.scopes import out_of_scope
 from fc.config.sealing import seal
 
 _FIRST_RETRY_SECONDS = 2.0
@@ -44,16 +46,31 @@ class _Seen:
 
 
 class Synchronizer:
-    """Follows the configuration repository of the settings."""
+    """Follows one configuration repository."""
 
-    def __init__(self, settings: Settings, database: Database, secrets: Secrets) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        secrets: Secrets,
+        name: str = sources.SOURCE,
+        configured: SourceSettings | None = None,
+    ) -> None:
         """Nothing is fetched yet.
 
+        Args:
+            settings: of the service.
+            database: where to apply.
+            secrets: what references are resolved with.
+            name: of the source.
+            configured: the source; none: the one that the settings have under that name.
+
         Raises:
-            InvalidInputError: ``configuration.url`` is no repository URL.
+            InvalidInputError: its URL is no repository URL.
         """
-        configured = settings.configuration
+        configured = configured or settings.configuration.followed[name]
         assert configured.url is not None
+        self._name = name
         self._configured = configured
         self._database = database
         self._secrets = secrets
@@ -65,11 +82,15 @@ class Synchronizer:
 
     async def register(self) -> None:
         """Make the source known, and due."""
-        await sources.register(self._database, self._configured)
+        await sources.register(self._database, self._name, self._configured)
+
+    async def retire_others(self, followed: Iterable[str]) -> None:
+        """Mark what is not among ``followed`` as not followed any more."""
+        await sources.retire(self._database, followed)
 
     async def synchronize(self) -> bool:
         """Synchronise if it is due; false: it is not, or another process does it."""
-        held = await sources.claim(self._database)
+        held = await sources.claim(self._database, self._name)
         if held is None:
             return False
         started = time.monotonic()
@@ -77,7 +98,7 @@ class Synchronizer:
             async with _kept(self._database, held):
                 await self._synchronize(held, started)
         except sources.ClaimLostError:
-            log.warning("configuration synchronisation was taken over by another process")
+            log.warning("configuration synchronisation was taken over by another process", source=self._name)
         except BaseException:
             # Whatever it was, the next try need not wait until the lease ends.
             await asyncio.shield(sources.release(self._database, held))
@@ -91,7 +112,10 @@ class Synchronizer:
         except (GitError, InvalidInputError) as error:
             retry = backoff(held.failures + 1, _FIRST_RETRY_SECONDS, max(_LONGEST_RETRY_SECONDS, self._poll))
             log.warning(
-                "configuration repository cannot be read", error=str(error), retry_seconds=round(retry)
+                "configuration repository cannot be read",
+                source=self._name,
+                error=str(error),
+                retry_seconds=round(retry),
             )
             await sources.finish_failed(self._database, held, str(error), retry_seconds=retry)
             return
@@ -114,6 +138,14 @@ class Synchronizer:
             self._loaded = (commit, loaded)
         loaded = self._loaded[1]
         compiled = await asyncio.to_thread(self._compiler.compile, loaded.fragments, loaded.problems)
+        if compiled.dangling:
+            others = await owned_by_others(self._database, self._name, compiled.dangling)
+            compiled = await asyncio.to_thread(
+                self._compiler.compile, loaded.fragments, loaded.problems, others
+            )
+        strayed = out_of_scope(compiled.resources, self._configured.scope)
+        if strayed:
+            compiled = replace(compiled, problems=sorted_problems([*compiled.problems, *strayed]))
         return compiled if compiled.problems else seal(compiled, self._secrets.reveal)
 
     async def _apply(self, held: sources.Claim, commit: str, compiled: Compiled, started: float) -> None:
@@ -122,7 +154,7 @@ class Synchronizer:
         seals = frozenset(
             (one.kind, one.key, one.seal) for one in compiled.resources.values() if one.seal is not None
         )
-        if self._seen == _Seen(commit, seals, await sources.latest_revision(self._database)):
+        if self._seen == _Seen(commit, seals, await sources.latest_revision(self._database, self._name)):
             await sources.finish_synced(self._database, held, commit, self._poll)
             return
         origin = Origin(held.source, await self._mirror.commit_info(commit))
@@ -133,10 +165,18 @@ class Synchronizer:
             applied = await apply_within(
                 connection, origin, compiled.resources, confirmed=confirmed, started=started
             )
-            latest = await sources.latest_revision(connection)
+            latest = await sources.latest_revision(connection, self._name)
             await sources.finish_synced(connection, held, commit, self._poll)
         self._seen = _Seen(commit, seals, latest)
-        _log_applied(applied, commit, started)
+        if applied.revision is not None:
+            seconds = round(time.monotonic() - started, 3)
+            log.info(
+                "configuration applied",
+                source=self._name,
+                commit=commit,
+                seconds=seconds,
+                **applied.plan.summary,
+            )
 
     async def _wait(self, held: sources.Claim, commit: str, error: PlanHeldError, started: float) -> None:
         """Record a plan that waits to be confirmed. The same plan again is no other revision."""
@@ -144,7 +184,7 @@ class Synchronizer:
         origin = Origin(held.source, await self._mirror.commit_info(commit))
         async with self._database.transaction() as connection:
             await sources.hold(connection, held)
-            if not await sources.held_alike(connection, commit, error.plan.digest):
+            if not await sources.held_alike(connection, self._name, commit, error.plan.digest):
                 await write_revision(
                     connection,
                     origin,
@@ -154,7 +194,11 @@ class Synchronizer:
                     held=True,
                 )
                 log.warning(
-                    "configuration held", commit=commit, digest=error.plan.digest, reasons=error.reasons
+                    "configuration held",
+                    source=self._name,
+                    commit=commit,
+                    digest=error.plan.digest,
+                    reasons=error.reasons,
                 )
             await sources.finish_held(connection, held, commit, error, self._poll)
 
@@ -166,18 +210,18 @@ class Synchronizer:
         origin = Origin(held.source, await self._mirror.commit_info(commit))
         async with self._database.transaction() as connection:
             await sources.hold(connection, held)
-            if not await sources.failed_alike(connection, commit, problems):
+            if not await sources.failed_alike(connection, self._name, commit, problems):
                 await write_revision(connection, origin, time.monotonic() - started, problems=problems)
-                log.warning("configuration refused", commit=commit, problems=len(problems), first=message)
+                log.warning(
+                    "configuration refused",
+                    source=self._name,
+                    commit=commit,
+                    problems=len(problems),
+                    first=message,
+                )
             await sources.finish_failed(
                 connection, held, message, retry_seconds=self._poll, commit=commit, problems=problems
             )
-
-
-def _log_applied(applied: Applied, commit: str, started: float) -> None:
-    if applied.revision is not None:
-        seconds = round(time.monotonic() - started, 3)
-        log.info("configuration applied", commit=commit, seconds=seconds, **applied.plan.summary)
 
 
 @asynccontextmanager

@@ -1,9 +1,21 @@
 """Tables of the configuration: repositories, tried commits, what each changed, and who owns which row."""
 
-from piccolo.columns import JSONB, UUID, DoublePrecision, ForeignKey, Integer, Text, Timestamptz, Varchar
+from piccolo.columns import (
+    JSONB,
+    UUID,
+    Boolean,
+    DoublePrecision,
+    ForeignKey,
+    Integer,
+    Text,
+    Timestamptz,
+    Varchar,
+)
 from piccolo.columns.base import OnDelete, OnUpdate
 from piccolo.constraints import Check, Unique
 from piccolo.table import Table
+
+from fc.tables.projects import Project
 
 
 class ConfigSource(Table, tablename="config_sources"):
@@ -44,8 +56,20 @@ class ConfigSource(Table, tablename="config_sources"):
     """The plan that waits to be confirmed: digest, commit and reasons."""
     confirmed_digest = Varchar(length=64, default=None, null=True)
     """The plan that somebody confirmed; it is applied if it is still the same."""
+    project_id = ForeignKey(Project, null=True, on_delete=OnDelete.cascade, on_update=OnUpdate.no_action)
+    """The project whose own file this is; none: the settings describe the source."""
+    active = Boolean(default=True)
+    """False: nothing names it any more; what it owns stays."""
+    scope = JSONB(default="[]")
+    """What it may declare, as in the settings; empty: everything."""
+    forced_from = Varchar(length=64, default=None, null=True)
+    """The commit in force when the branch was last moved to one that does not contain it."""
+    forced_at = Timestamptz(default=None, null=True)
+    """When that was noticed."""
+    opens_at = Timestamptz(default=None, null=True)
+    """When the plan that waits for a sync window may be applied."""
 
-    config_sources_status_check = Check("status IN ('pending', 'synced', 'failed', 'held')")
+    config_sources_status_check = Check("status IN ('pending', 'synced', 'failed', 'held', 'waiting')")
 
 
 class ConfigRevision(Table, tablename="config_revisions"):
@@ -72,8 +96,12 @@ class ConfigRevision(Table, tablename="config_revisions"):
     """How long load, compile, diff and apply took."""
     created_at = Timestamptz()
     """When it was tried."""
+    signer = Text(default=None, null=True)
+    """Who signed the commit; none: no signature was asked for."""
+    report_pending_since = Timestamptz(default=None, null=True)
+    """Its commit status is to be planned; none: nothing to report."""
 
-    config_revisions_status_check = Check("status IN ('applied', 'failed', 'held')")
+    config_revisions_status_check = Check("status IN ('applied', 'failed', 'held', 'waiting')")
 
 
 class ConfigChange(Table, tablename="config_changes"):

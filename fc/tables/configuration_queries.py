@@ -29,7 +29,7 @@ class ConfigSource(msgspec.Struct, frozen=True):
     url: str
     branch: str
     path: str
-    status: Literal["pending", "synced", "failed", "held"]
+    status: Literal["pending", "synced", "failed", "held", "waiting"]
     error_message: str | None
     """Why the last try failed, in one sentence; none when it did not."""
     errors: list[Problem]
@@ -46,6 +46,17 @@ class ConfigSource(msgspec.Struct, frozen=True):
     applied_at: datetime | None
     held: ConfigHold | None
     """The plan that waits, while the status is ``held``."""
+    project: str | None
+    """The project whose own file this is; none: the settings describe the source."""
+    active: bool
+    """False: the settings name it no more; what it owns stays."""
+    scope: list[dict[str, list[str]]]
+    """What it may declare: ``kinds`` and ``names`` of each rule; empty: everything."""
+    forced_from: str | None
+    """The commit in force when the branch was last moved to one that does not contain it."""
+    forced_at: datetime | None
+    opens_at: datetime | None
+    """When the plan may be applied, while the status is ``waiting``."""
 
 
 class ConfigRevision(msgspec.Struct, frozen=True):
@@ -56,9 +67,11 @@ class ConfigRevision(msgspec.Struct, frozen=True):
     commit_hash: str | None
     """None when a directory was applied by hand."""
     author: str | None
+    signer: str | None
+    """Who signed the commit; none: no signature was asked for."""
     subject: str | None
     committed_at: datetime | None
-    status: Literal["applied", "failed", "held"]
+    status: Literal["applied", "failed", "held", "waiting"]
     created: int
     """How many resources it created; ``updated`` and ``deleted`` likewise."""
     updated: int
@@ -97,17 +110,19 @@ class ConfigOwner(msgspec.Struct, frozen=True):
 _SOURCES = """
 SELECT s.name, s.url, s.branch, s.path, s.status, s.error_message, s.errors, s.failures, s.last_seen_commit,
        s.last_synced_at, s.sync_requested_at, s.next_sync_at, r.commit_hash AS applied_commit, r.created_at AS applied_at,
-       CASE WHEN s.status = 'held' THEN s.held END AS held
+       CASE WHEN s.status = 'held' THEN s.held END AS held,
+       p.name AS project, s.active, s.scope, s.forced_from, s.forced_at, s.opens_at
 FROM config_sources s
+LEFT JOIN projects p ON p.id = s.project_id
 LEFT JOIN LATERAL (
     SELECT commit_hash, created_at FROM config_revisions
     WHERE source = s.name AND status = 'applied' ORDER BY created_at DESC LIMIT 1
 ) r ON true
-ORDER BY s.name
+ORDER BY s.project_id IS NOT NULL, s.name
 """
 
 _REVISION_COLUMNS = """
-id, source, commit_hash, author, subject, committed_at, status, errors, duration_seconds, created_at,
+id, source, commit_hash, author, signer, subject, committed_at, status, errors, duration_seconds, created_at,
 COALESCE((plan #>> '{summary,create}')::int, 0) AS created,
 COALESCE((plan #>> '{summary,update}')::int, 0) AS updated,
 COALESCE((plan #>> '{summary,delete}')::int, 0) AS deleted,

@@ -76,9 +76,11 @@ class NotificationTask(Table, tablename="notification_tasks"):
     """The host it goes to; empty: none can be told from its configuration."""
     sequence = BigSerial()
     """Order in which messages were planned."""
+    config_source = Varchar(length=255, default=None, null=True)
+    """Name of the configuration repository it is about, whose target stands in the settings; none: a project's."""
 
     notification_tasks_notification_type_check = Check(
         "notification_type IN"
-        " ('webhook', 'github_status', 'gitea_status', 'forgejo_status', 'gitlab_status', 'email')"
+        " ('webhook', 'github_status', 'github_check', 'gitea_status', 'forgejo_status', 'gitlab_status', 'email')"
     )
     notification_tasks_status_check = Check("status IN ('pending', 'running', 'completed', 'failed')")

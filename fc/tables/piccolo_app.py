@@ -18,6 +18,7 @@ MODULES = [
     "fc.tables.configuration",
     "fc.tables.configuration_pauses",
     "fc.tables.configuration_drift",
+    "fc.tables.configuration_previews",
     "fc.tables.pools",
     "fc.tables.roles",
     "fc.tables.audit",

@@ -78,6 +78,7 @@ WRITERS: dict[str, dict[str, Right]] = {
     "config_adoptions": {"config": ALL},
     "config_drift": {"config": ALL},
     "config_turns": {"config": updates("done_at")},
+    "config_previews": {"config": ALL},
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},
     "evaluation_errors": {"evaluate": ALL},
     "webhook_deliveries": {"tables": INSERTS},

@@ -7,8 +7,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import msgspec
 import pytest
 
+from fc.base.durations import Duration
 from fc.base.errors import SettingsError
-from fc.base.settings import Duration, Settings, WebSettings, load_settings
+from fc.base.settings import Settings, WebSettings, load_settings
+from fc.base.source_settings import (
+    ReportSettings,
+    ScopeRule,
+    SignedSettings,
+    SourceSettings,
+    SyncWindow,
+)
 
 ROOT = Path(__file__).parents[2]
 SAMPLES: dict[object, tuple[Any, str, Any]] = {
@@ -32,7 +40,32 @@ def leaves(kind: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, .
             yield (*path, name), hint
 
 
-def sample(hint: Any) -> tuple[Any, str, Any]:
+STRUCTURED: dict[str, tuple[Any, Any]] = {
+    "scope": (
+        [{"kinds": ["project"], "names": ["team-*"]}],
+        (ScopeRule(kinds=("project",), names=("team-*",)),),
+    ),
+    "require_signed": ({"ssh": "/etc/fc/signers"}, SignedSettings(ssh=Path("/etc/fc/signers"))),
+    "sync_windows": (
+        [{"kind": "deny", "schedule": "0 18 * * 5", "duration": "60h"}],
+        (SyncWindow(kind="deny", schedule="0 18 * * 5", duration=Duration(216_000)),),
+    ),
+    "report": (
+        {"forge": "gitea", "repository": "ops/fc", "token": "gitea-token"},
+        ReportSettings(forge="gitea", repository="ops/fc", token="gitea-token"),
+    ),
+    "sources": (
+        {"team": {"url": "https://git.example.org/team.git"}},
+        {"team": SourceSettings(url="https://git.example.org/team.git")},
+    ),
+}
+"""Settings that hold sections: as they are written, and what they are."""
+
+
+def sample(path: tuple[str, ...], hint: Any) -> tuple[Any, str, Any]:
+    if path[-1] in STRUCTURED:
+        given, expected = STRUCTURED[path[-1]]
+        return given, msgspec.json.encode(given).decode(), expected
     if get_origin(hint) is Literal:
         last = get_args(hint)[-1]
         return last, last, last
@@ -42,7 +75,7 @@ def sample(hint: Any) -> tuple[Any, str, Any]:
         else [hint]
     )
     if get_origin(chosen[0]) is Literal:
-        return sample(chosen[0])
+        return sample(path, chosen[0])
     return SAMPLES[get_origin(chosen[0]) or chosen[0]]
 
 
@@ -72,7 +105,7 @@ def complaint(file: Path | None, environment: dict[str, str] | None = None) -> s
 def test_every_setting_is_read_from_a_file_and_from_a_variable(
     tmp_path: Path, path: tuple[str, ...], hint: Any
 ) -> None:
-    in_file, in_variable, expected = sample(hint)
+    in_file, in_variable, expected = sample(path, hint)
     tree: Any = in_file
     for name in reversed(path):
         tree = {name: tree}
@@ -114,6 +147,39 @@ def test_a_home_directory_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_settings(None, {"FC_DATA_DIR": "~/data"}).data_dir == Path("/home/fc/data")
 
 
+def test_a_setting_of_a_named_source_is_a_variable_as_well(tmp_path: Path) -> None:
+    file = written(tmp_path, "configuration: {sources: {team: {url: /srv/team, branch: main}}}\n")
+    settings = load_settings(file, {"FC_CONFIGURATION__SOURCES__TEAM__BRANCH": "next"})
+    assert settings.configuration.sources["team"] == SourceSettings(url="/srv/team", branch="next")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("sources: {team: {}}", "configuration.sources.team.url is not set"),
+        (
+            "{url: /srv/a, sources: {default: {url: /srv/b}}}",
+            "configuration.url describes that source already",
+        ),
+        (
+            "sources: {team: {brunch: main}}",
+            "there is no setting configuration.sources.*.brunch; did you mean configuration.sources.*.branch?",
+        ),
+        ("scope: [{kinds: [jobset]}]", "Invalid enum value 'jobset'"),
+    ],
+)
+def test_a_source_that_cannot_be_followed_is_refused_at_the_start(
+    tmp_path: Path, text: str, said: str
+) -> None:
+    configuration = text if text.startswith("{") else f"{{{text}}}"
+    assert said in complaint(written(tmp_path, f"configuration: {configuration}\n"))
+
+
+def test_a_section_in_a_variable_is_json() -> None:
+    message = complaint(None, {"FC_CONFIGURATION__SCOPE": "project"})
+    assert message.startswith("FC_CONFIGURATION__SCOPE: write it as JSON")
+
+
 def test_secrets_and_variables_of_other_programs_are_no_settings() -> None:
     environment = {
         "FC_SECRET_WEB__PORT": "x",
@@ -144,7 +210,7 @@ def test_a_process_reads_its_own_environment(monkeypatch: pytest.MonkeyPatch) ->
         ("web: 80\n", ":1:1: web: Expected `object`, got `int`"),
         ("nix:\n  extra_systems: i686-linux\n", ":2:3: nix.extra_systems: Expected `array`, got `str`"),
         ("nix:\n  extra_systems:\n  - a\n  - 5\n", ":2:3: nix.extra_systems: Expected `str`, got `int`"),
-        ("nix:\n  options:\n    cores: 5\n", ":2:3: nix.options: Expected `str`, got `int`"),
+        ("nix:\n  options:\n    cores: 5\n", ":2:3: nix.options.*: Expected `str`, got `int`"),
         ("log:\n  level: INFO\n", ":2:3: log.level: Invalid enum value 'INFO'"),
         (
             "configuration: {poll_interval: soon}\n",

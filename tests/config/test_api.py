@@ -17,7 +17,8 @@ from litestar.di import Provide
 from fc.access.keys import hash_key
 from fc.base.database import Database
 from fc.base.secrets import Secrets
-from fc.base.settings import ConfigurationSettings, Settings
+from fc.base.settings import Settings
+from fc.base.source_settings import ConfigurationSettings, SourceSettings
 from fc.config import sources
 from fc.config.api import ROUTES
 from fc.config.sync import Synchronizer
@@ -84,7 +85,9 @@ async def opened(database: Database, settings: Settings, tmp_path: Path) -> Asyn
         clients.append(httpx.AsyncClient(transport=transport, base_url="http://fc.example.org"))
         return clients[-1]
 
-    await sources.register(database, ConfigurationSettings(url="https://git.example.org/ops/fc.git"))
+    await sources.register(
+        database, sources.SOURCE, ConfigurationSettings(url="https://git.example.org/ops/fc.git")
+    )
     await database.execute("UPDATE config_sources SET next_sync_at = now() + interval '1 day'")
     yield open_client
     for client in clients:
@@ -166,8 +169,25 @@ async def test_without_a_secret_every_hook_is_refused(database: Database, opened
     for missing in (None, "nowhere"):
         answer = await send(opened(webhook_secret=missing), push(), signed(push(), ""))
         assert answer.status_code == 401
-        assert "hooks of the configuration repository are refused" in answer.json()["message"]
+        assert "hooks of this configuration repository are refused" in answer.json()["message"]
     assert not await requested(database)
+
+
+async def test_every_source_has_a_hook_of_its_own(database: Database, opened: Open) -> None:
+    team = SourceSettings(url="/srv/team", webhook_secret="hook")
+    client = opened(sources={"team": team})
+    await sources.register(database, "team", team)
+    await database.execute("UPDATE config_sources SET sync_requested_at = NULL")
+    accepted = await client.post(f"{HOOK}/team/gitea", content=push(), headers=signed(push()))
+    assert accepted.status_code == 202
+    assert (
+        await database.fetchval("SELECT name FROM config_sources WHERE sync_requested_at IS NOT NULL")
+        == "team"
+    )
+    assert await log(database) == [("configuration/team", "push", "accepted")]
+    unknown = await client.post(f"{HOOK}/nobody/gitea", content=push(), headers=signed(push()))
+    assert unknown.status_code == 401
+    assert len(await log(database)) == 1
 
 
 async def test_a_signed_post_that_is_no_push_event_is_refused(database: Database, opened: Open) -> None:

@@ -7,11 +7,13 @@ import msgspec
 import pytest
 
 from fc.base.database import Database
+from fc.base.drift_settings import DriftSettings
 from fc.base.looping import Services, run_loop
 from fc.base.nix_cli import Nix
 from fc.base.notify import Listener
 from fc.base.secrets import Secrets
-from fc.base.settings import ConfigurationSettings, DriftSettings, Settings, load_settings
+from fc.base.settings import Settings, load_settings
+from fc.base.source_settings import ConfigurationSettings
 from fc.config.language import KINDS
 from fc.config.loop import make_loops
 from tests.config.test_apply import put

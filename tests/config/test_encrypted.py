@@ -13,7 +13,8 @@ from rich.text import Text
 from fc.app import create_app
 from fc.base.database import Database
 from fc.base.secrets import REDACTED, Secrets, key_file, secrets_of
-from fc.base.settings import ConfigurationSettings, DatabaseSettings, SecretsSettings, Settings
+from fc.base.settings import DatabaseSettings, SecretsSettings, Settings
+from fc.base.source_settings import ConfigurationSettings
 from fc.config import sources
 from fc.config.compile import compile_fragments
 from fc.config.diff import diff

@@ -8,7 +8,8 @@ import pytest
 
 from fc.base.database import Database
 from fc.base.secrets import Secrets
-from fc.base.settings import ConfigurationSettings, Settings
+from fc.base.settings import Settings
+from fc.base.source_settings import ConfigurationSettings
 from fc.config import sources
 from fc.config.sync import Synchronizer
 from fc.tables.configuration_queries import (

@@ -8,11 +8,13 @@ import msgspec
 import pytest
 
 from fc.base.database import Database
+from fc.base.durations import Duration
 from fc.base.looping import Services, run_loop
 from fc.base.nix_cli import Nix
 from fc.base.notify import Listener
 from fc.base.secrets import Secrets
-from fc.base.settings import ConfigurationSettings, Duration, Settings
+from fc.base.settings import Settings
+from fc.base.source_settings import ConfigurationSettings
 from fc.config import sources
 from fc.config.loop import make_loops
 from tests.support.configuration import project

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fc.base.git import GitMirror
-from fc.base.settings import ConfigurationSettings, Settings
+from fc.base.settings import Settings
+from fc.base.source_settings import ConfigurationSettings
 from fc.config.compile import compile_fragments
 from fc.config.included import MAX_INCLUDED_BYTES
 from fc.config.load import Loaded, Loader, read_fragment

@@ -7,9 +7,11 @@ import msgspec
 import pytest
 
 from fc.base.database import Database
+from fc.base.durations import Duration
 from fc.base.errors import InvalidInputError
 from fc.base.secrets import Secrets
-from fc.base.settings import ConfigurationSettings, Duration, Settings
+from fc.base.settings import Settings
+from fc.base.source_settings import ConfigurationSettings
 from fc.config import sources
 from fc.config.sync import Synchronizer
 from fc.tables.configuration_queries import ConfigSource, config_changes, config_revisions, config_sources

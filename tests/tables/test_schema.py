@@ -43,6 +43,7 @@ ADDED_TABLES = {
     "config_revisions": "every commit of configuration that was tried",
     "config_changes": "every change configuration has made",
     "config_resources": "which file and line owns which row",
+    "config_previews": "what pull requests on configuration repositories would change",
     "config_adoptions": "which rows made by hand git may take over",
     "config_drift": "which rows are not as git says, since when and by whom",
     "config_turns": "when work of configuration that comes round was last done",
@@ -143,6 +144,10 @@ ADDED = {
         "index notification_tasks.idx_notification_tasks_leases",
         "index notification_tasks.idx_notification_tasks_sequence",
     ),
+    "commits and pull requests of a configuration repository are reported too": (
+        "column notification_tasks.config_source",
+        "index notification_tasks.idx_notification_tasks_source_subject",
+    ),
     "an evaluation whose status changed is reported, whoever changed it": (
         "column evaluations.notification_pending_since",
         "index evaluations.idx_evaluations_notification_pending",
@@ -234,8 +239,8 @@ CHANGED = {
     ),
     "constraint notification_tasks.notification_tasks_notification_type_check": Change(
         "'gitea_status'::character varying",
-        "'gitea_status'::character varying, 'forgejo_status'::character varying",
-        "a kind that notification_configs allows must be deliverable",
+        "'github_check'::character varying, 'gitea_status'::character varying, 'forgejo_status'::character varying",
+        "a kind that notification_configs allows must be deliverable, and check runs are one",
     ),
     "view active_jobsets": Change(
         "((j.state)::text = ANY ((ARRAY['enabled'::character varying, 'one_shot'::character varying, "
