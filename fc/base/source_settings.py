@@ -100,6 +100,8 @@ class ConfigurationSettings(SourceSettings, forbid_unknown_fields=True, frozen=T
     drift: DriftSettings = DriftSettings()
     drift_interval: Duration = Duration(600)
     """How often rows are compared with git when no notice asks for it."""
+    retention: Duration = Duration(90 * 86400)
+    """How long what git removed stays, disabled, with its history; 0: for ever."""
     sources: dict[SourceName, SourceSettings] = {}
     """Further repositories."""
 

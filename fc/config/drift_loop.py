@@ -1,4 +1,4 @@
-"""The background work that looks for drift, and heals what the settings say."""
+"""The background work on what is there: finding drift, healing it, and deleting what git removed long ago."""
 
 import asyncio
 from typing import ClassVar
@@ -11,6 +11,7 @@ from fc.base.looping import Loop, Services
 from fc.config.drift_log import look
 from fc.config.heal import heal_due
 from fc.config.language import KINDS
+from fc.config.retention import retire
 
 _GATHER_SECONDS = 0.5
 """How long further notices are waited for: who changes one row often changes the next."""
@@ -62,3 +63,24 @@ class DriftLoop(Loop):
             if done.healed or done.failures:
                 log.warning("drift healed", healed=len(done.healed), failed=len(done.failures))
         return False
+
+
+class RetentionLoop(Loop):
+    """Deletes what git removed long ago, a batch at a time."""
+
+    name: ClassVar[str] = "retention"
+    channels: ClassVar[tuple[str, ...]] = ()
+    interval: ClassVar[float] = 60.0
+
+    def __init__(self, services: Services) -> None:
+        super().__init__()
+        self._database = services.database
+        self._retention = float(services.settings.configuration.retention)
+
+    @override
+    async def turn(self) -> bool:
+        """Delete if it is due."""
+        done = await retire(self._database, self._retention)
+        for one in done:
+            log.warning("retired", kind=one.kind, key=one.key)
+        return bool(done)

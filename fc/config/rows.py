@@ -98,6 +98,11 @@ class TableRule:
         return f"""SELECT concat_ws('/', {parts}) AS key, {archived} AS archived
             FROM {self._source()} JOIN {self.table} t ON {self._same()}"""  # noqa: S608 - constants only
 
+    def lock_archived(self) -> str:
+        """Lock the archived rows of ``$1`` until the transaction ends."""
+        return f"""SELECT t.id FROM {self._source()} JOIN {self.table} t ON {self._same()}
+            WHERE NOT t.enabled FOR UPDATE OF t"""  # noqa: S608 - constants only
+
     def current(self) -> str:
         """Keys of the rows of ``$1`` that are there, what they say, and beside it the hash of their secret."""
         parts = ", ".join(f'r."{part}"' for part in self.key)

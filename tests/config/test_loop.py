@@ -60,7 +60,7 @@ async def test_the_loop_follows_requests_at_once(
     await listener.close()
 
 
-def test_without_a_repository_only_drift_is_looked_for(
+def test_without_a_repository_only_what_is_there_is_looked_after(
     settings: Settings, services: Callable[[Settings], Services]
 ) -> None:
-    assert [loop.name for loop in make_loops(services(settings))] == ["drift"]
+    assert [loop.name for loop in make_loops(services(settings))] == ["drift", "retention"]
