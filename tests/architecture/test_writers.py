@@ -77,6 +77,8 @@ WRITERS: dict[str, dict[str, Right]] = {
     "config_resources": {"config": ALL},
     "config_adoptions": {"config": ALL},
     "config_previews": {"config": ALL, "report": updates("report_pending_since")},
+    "config_drift": {"config": ALL},
+    "config_turns": {"config": updates("done_at")},
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},
     "evaluation_errors": {"evaluate": ALL},
     "webhook_deliveries": {"tables": INSERTS},
