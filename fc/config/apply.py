@@ -15,6 +15,8 @@ from fc.base.notify import CONFIG_CHANGED
 from fc.base.problems import Problem
 from fc.config.adoption import adoptable, forget_adoptions
 from fc.config.compile import Resource, ResourceId
+from fc.config.delegated import is_project_file
+from fc.config.delegated_rows import ceded, lock_files, look_again, reconcile_files, surrender
 from fc.config.diff import Action, Change, Owned, Plan, diff, moved
 from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
 from fc.config.guards import reasons_to_hold
@@ -131,6 +133,10 @@ async def apply_within(
     began = time.monotonic() if started is None else started
     await connection.execute(_LOCK, origin.source)
     inventory, plan = await _plan(connection, origin.source, resources)
+    delegates = not is_project_file(origin.source)
+    if delegates and await lock_files(connection, plan):
+        # What the files own may have changed until now.
+        inventory, plan = await _plan(connection, origin.source, resources)
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
     await _refuse_takeover(connection, origin.source, plan, resources)
@@ -140,6 +146,7 @@ async def apply_within(
     await relocate(connection, origin.source, moved(inventory, resources))
     if not plan.changes:
         return Applied(plan, None)
+    await surrender(connection, plan)
     await _rename(connection, plan)
     # What stands in a renamed project is found by its new name only now.
     await _refuse_takeover(connection, origin.source, plan, resources, only={"create"})
@@ -149,6 +156,9 @@ async def apply_within(
     revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan, reasons=reasons)
     await write_inventory(connection, origin.source, revision, plan)
     await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
+    if delegates:
+        await reconcile_files(connection)
+        await look_again(connection, plan)
     await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
     return Applied(plan, revision)
 
@@ -211,7 +221,10 @@ async def _plan(
 ) -> tuple[list[Owned], Plan]:
     """What is owned, and what has to happen."""
     inventory = await read_inventory(connection, source, resources)
-    return inventory, diff(inventory, resources, await adoptable(connection, resources))
+    taken = await adoptable(connection, resources)
+    if not is_project_file(source):
+        taken |= await ceded(connection, inventory, resources)
+    return inventory, diff(inventory, resources, taken)
 
 
 async def _rename(connection: asyncpg.Connection, plan: Plan) -> None:

@@ -101,7 +101,9 @@ def _tree(stored: Iterable[Stored]) -> dict[str, list[_Branch]]:
     for one in sorted(stored, key=lambda one: (depth[one.kind], order[one.kind], one.line, one.key)):
         kind = _KINDS[one.kind]
         branch = known[one.kind, one.key] = _Branch(one)
-        sections = top if kind.parent is None else known[kind.parent, _parent_key(one)].inside
+        # A project's own file declares what stands inside the project, which it does not declare.
+        parent = None if kind.parent is None else known.get((kind.parent, _parent_key(one)))
+        sections = top if parent is None else parent.inside
         sections.setdefault(kind.section, []).append(branch)
     return top
 
