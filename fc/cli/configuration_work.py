@@ -10,7 +10,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from fc.base.errors import ConflictError
+from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.paths import shipped
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
@@ -22,11 +22,14 @@ from fc.config.errors import ConfigurationError, PlanHeldError
 from fc.config.inventory import Origin
 from fc.config.load import Loader
 from fc.config.outside import FORM_ONLY, Surroundings
+from fc.config.project_file import FILE, compile_file, read_file_in
 from fc.config.render import applied_line, plan_json, plan_text
 from fc.config.schema import schema_files, schema_text
 from fc.config.sealing import seal
 from fc.config.sources import SOURCE
 
+_ANY_PROJECT = "project"
+"""Its name is known to the central configuration alone."""
 _CHANGES = 2
 """Exit status of a plan with changes."""
 
@@ -38,6 +41,32 @@ def run_validate(directory: Path) -> int:
     except ConfigurationError as error:
         return _show_problems(directory, error)
     click.echo(f"{directory}: valid, {len(compiled.resources)} resources in {files} files")
+    return 0
+
+
+def run_validate_file(place: Path) -> int:
+    """Check a project's own file, in the directory ``place`` or itself; 0 or 1.
+
+    Raises:
+        InvalidInputError: there is no such file, or it has another name.
+    """
+    directory = place.parent if place.name == FILE else place
+    if not directory.is_dir():
+        message = f"{place}: a project's own file is named {FILE} and stands at the top of its repository"
+        raise InvalidInputError(message)
+    fragment = read_file_in(directory)
+    dangling = compile_file(fragment, _ANY_PROJECT).dangling
+    compiled = compile_file(fragment, _ANY_PROJECT, dangling)
+    if compiled.problems:
+        return _show_problems(directory, ConfigurationError(compiled.problems))
+    for _, key in sorted(dangling):
+        name = key.partition("/")[2]
+        click.echo(
+            f"note: the jobset {name!r} is not declared here, so the central configuration must", err=True
+        )
+    click.echo(
+        f"{directory / FILE}: valid, {len(compiled.resources)} resources; limits are those of the central configuration"
+    )
     return 0
 
 

@@ -12,6 +12,7 @@ from fc import __version__
 from fc.base.database import Database
 from fc.tables.builder_queries import list_builders
 from fc.tables.configuration_queries import config_sources
+from fc.tables.delegation_queries import project_file_statuses
 from fc.tables.overview_queries import current_load
 from fc.web.streams import Streams
 
@@ -144,12 +145,15 @@ class Metrics:
                 "When the database was last known to be as the repository says.",
             ),
         )
-        for source in await config_sources(self._database):
+        for source in await config_sources(self._database, projects=False):
             synced.add(source.status == "synced", source=source.name)
             failures.add(source.failures, source=source.name)
             if source.last_synced_at is not None:
                 moment.add(source.last_synced_at.timestamp(), source=source.name)
-        return [synced, failures, moment]
+        files = Family("fc_configuration_project_files", "gauge", "Projects' own files by status.")
+        for status, count in (await project_file_statuses(self._database)).items():
+            files.add(count, status=status)
+        return [synced, failures, moment, files]
 
     async def _tables(self) -> list[Family]:
         unsent = Family(
