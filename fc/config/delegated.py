@@ -19,7 +19,7 @@ FROM projects p, (
     SELECT s.id FROM config_sources s JOIN projects p ON p.id = s.project_id
     WHERE p.enabled AND p.delegate IS NOT NULL AND (s.next_sync_at <= now() OR s.sync_requested_at IS NOT NULL)
       AND (s.claim_token IS NULL OR s.lease_until < now())
-      AND ($3 OR s.failures = 0)
+      AND ($3 OR s.failures = 0 AND s.last_synced_at IS NOT NULL)
       AND NOT EXISTS (
         SELECT 1 FROM config_pauses h WHERE h.source = s.name AND h.ended_at IS NULL
           AND (h.paused_until IS NULL OR h.paused_until > now())
@@ -27,7 +27,7 @@ FROM projects p, (
     ORDER BY s.sync_requested_at NULLS LAST, s.next_sync_at LIMIT 1 FOR UPDATE OF s SKIP LOCKED
 ) c
 WHERE s.id = c.id AND p.id = s.project_id
-RETURNING s.name, s.failures, s.sync_requested_at, s.status, s.last_seen_commit, s.branch,
+RETURNING s.name, s.failures, s.last_synced_at, s.sync_requested_at, s.status, s.last_seen_commit, s.branch,
     p.name AS project, p.repository_url, p.delegate
 """
 _PLACE = "SELECT source, file, line FROM config_resources WHERE kind = 'project' AND key = $1"
@@ -49,19 +49,21 @@ class DueFile(msgspec.Struct, frozen=True):
     branch: str
     """The default branch as it was last seen; ``HEAD``: not known yet."""
     last_commit: str | None
+    proven: bool
+    """Its repository could be read the last time."""
     settled: bool
     """The last commit is in force, and nobody asked for another look."""
 
 
-async def claim_next(database: Database, *, failing: bool) -> DueFile | None:
+async def claim_next(database: Database, *, unproven: bool) -> DueFile | None:
     """Claim the file that is due for longest, requested ones first; none: none is due.
 
     Args:
         database: where.
-        failing: also one whose last try failed; such ones may hang.
+        unproven: also one whose repository could not be read the last time, or never was; such ones may hang.
     """
     token = uuid.uuid4()
-    row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS, failing)
+    row = await database.fetchrow(_CLAIM, token, LEASE_SECONDS, unproven)
     if row is None:
         return None
     requested = row["sync_requested_at"]
@@ -72,6 +74,7 @@ async def claim_next(database: Database, *, failing: bool) -> DueFile | None:
         _delegate(row["delegate"]),
         row["branch"],
         row["last_seen_commit"],
+        row["failures"] == 0 and row["last_synced_at"] is not None,
         row["status"] == "synced" and requested is None,
     )
 

@@ -56,14 +56,14 @@ _MOVE = (
 )
 _WITHDRAWN = """
 SELECT s.name FROM config_sources s JOIN projects p ON p.id = s.project_id
-WHERE NOT COALESCE((p.delegate ->> 'jobsets')::boolean OR (p.delegate ->> 'channels')::boolean, false)
+WHERE NOT COALESCE(p.delegate -> 'jobsets' = 'true' OR p.delegate -> 'channels' = 'true', false)
 ORDER BY s.id FOR UPDATE OF s
 """
 _DROP = "DELETE FROM config_sources WHERE name = $1 AND project_id IS NOT NULL"
 _DELEGATING = """
 INSERT INTO config_sources (name, url, branch, path, project_id)
 SELECT $1 || p.name, p.repository_url, 'HEAD', $2, p.id FROM projects p
-WHERE (p.delegate ->> 'jobsets')::boolean OR (p.delegate ->> 'channels')::boolean
+WHERE p.delegate -> 'jobsets' = 'true' OR p.delegate -> 'channels' = 'true'
 ON CONFLICT (project_id) WHERE project_id IS NOT NULL DO UPDATE SET url = EXCLUDED.url, branch = 'HEAD',
     last_seen_commit = NULL, claim_token = NULL, lease_until = NULL, sync_requested_at = clock_timestamp()
     WHERE config_sources.url <> EXCLUDED.url

@@ -15,8 +15,8 @@ from fc.config.delegated_sync import synchronize_file
 from fc.config.sync import Synchronizer
 
 _FILES_AT_ONCE = 8
-_FAILING_AT_ONCE = 4
-"""Of these, so many may be of repositories that failed last time: if they hang, the others go on."""
+_UNPROVEN_AT_ONCE = 4
+"""Of these, so many may be of repositories that could not be read last time: if they hang, the others go on."""
 _RECONCILE_SECONDS = 60.0
 
 
@@ -67,8 +67,8 @@ class ProjectFilesLoop(Loop):
                 await reconcile_files(connection)
             self._reconcile_at = time.monotonic() + _RECONCILE_SECONDS
         while len(self._running) < _FILES_AT_ONCE:
-            failing = sum(due.claim.failures > 0 for due in self._running.values())
-            due = await claim_next(database, failing=failing < _FAILING_AT_ONCE)
+            unproven = sum(not due.proven for due in self._running.values())
+            due = await claim_next(database, unproven=unproven < _UNPROVEN_AT_ONCE)
             if due is None:
                 break
             task = asyncio.create_task(

@@ -67,7 +67,7 @@ def test_validate_checks_a_project_s_own_file(run: Run, tmp_path: Path) -> None:
     result = run("validate", checkout / ".fc.yaml")
     assert result.exit_code == 1
     assert f"{checkout}/.fc.yaml:1:1: project file: unknown key 'users'" in result.stderr
-    assert f"{checkout}/.fc.yaml:2:32: !secret: a project's own file" in result.stderr
+    assert f"{checkout}/.fc.yaml:2:31: !secret: a project's own file" in result.stderr
     assert run("validate", "--project", tmp_path / "nowhere").exit_code == 1
     (checkout / ".fc.yaml").unlink()
     assert run("validate", "--project", checkout).exit_code == 1

@@ -59,7 +59,7 @@ class Delegating:
 
     async def synchronize(self) -> bool:
         """Synchronise the next file that is due; false: none is."""
-        due = await claim_next(self.database, failing=True)
+        due = await claim_next(self.database, unproven=True)
         if due is None:
             return False
         await synchronize_file(self.settings, self.database, due)
