@@ -53,7 +53,7 @@ def test_validate_shows_every_problem_of_every_file_on_standard_error(run: Run, 
 
 def test_validate_checks_a_project_s_own_file(run: Run, tmp_path: Path) -> None:
     checkout = write(tmp_path / "checkout", {".fc.yaml": "jobsets: {main: {nix_expression: hydraJobs}}\n"})
-    said = f"{checkout}/.fc.yaml: valid, 1 resources; limits are those of the central configuration\n"
+    said = f"{checkout}/.fc.yaml: valid, 1 resources in 1 files\n"
     for arguments in (["--project", checkout], [checkout / ".fc.yaml"]):
         result = run("validate", *arguments)
         assert (result.exit_code, result.stdout) == (0, said)

@@ -13,7 +13,7 @@ from fc.config.export import export_text
 from fc.config.history import find_revision, live_state, state_at
 from fc.config.rollback import recompile, roll_back
 from fc.tables.configuration_queries import config_revisions
-from tests.support.configuration import shown
+from tests.support.configuration import compiled, shown
 from tests.support.delegating import ADMIN, JOBSETS, Delegating, delegating
 
 INPUTS = "jobsets:\n  main:\n    nix_expression: hydraJobs\n    inputs: {a: {type: string, value: x}, b: {type: string, value: y}}\n"
@@ -36,6 +36,22 @@ async def actions(both: Delegating, key: str) -> list[str]:
 async def drift(both: Delegating) -> list[Any]:
     async with both.database.transaction() as connection:
         return list(await find_drift(connection))
+
+
+async def test_what_a_project_delegates_is_stored_compared_and_exported_as_it_was_declared(
+    both: Delegating,
+) -> None:
+    text = delegating(both.hello.url, delegate="{channels: true, limits: {max_jobsets: 3, ssh_inputs: true}}")
+    assert (await both.declare(text)).status == "synced"
+    assert await drift(both) == []
+    async with both.database.transaction() as connection:
+        exported = export_text(await live_state(connection, "default"))
+    assert (
+        compiled(exported).resources["project", "hello"].fields
+        == compiled(text).resources["project", "hello"].fields
+    )
+    await both.database.execute("""UPDATE projects SET delegate = '{"jobsets": true}'""")
+    assert [[field.field for field in one.fields] for one in await drift(both)] == [["delegate"]]
 
 
 async def test_what_the_central_configuration_declares_the_file_cannot(both: Delegating) -> None:
@@ -177,10 +193,10 @@ async def test_a_project_s_file_is_rolled_back_like_any_source(both: Delegating)
     await both.push(JOBSETS)
     async with both.database.transaction() as connection:
         rebuilt = await state_at(connection, first)
-    compiled = recompile(rebuilt, str)
-    plan = await make_plan(both.database, rebuilt.source, compiled.resources)
+    before = recompile(rebuilt, str)
+    plan = await make_plan(both.database, rebuilt.source, before.resources)
     _, pinned = await roll_back(
-        both.database, rebuilt, compiled, digest=plan.digest, reason="it broke", by="cli:ada"
+        both.database, rebuilt, before, digest=plan.digest, reason="it broke", by="cli:ada"
     )
     assert pinned
     assert "input hello/main/a" in await both.owners()
