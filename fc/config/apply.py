@@ -16,7 +16,7 @@ from fc.base.problems import Problem
 from fc.config.adoption import adoptable, forget_adoptions
 from fc.config.compile import Resource, ResourceId
 from fc.config.delegated import is_project_file
-from fc.config.delegated_rows import ceded, lock_files, look_again, reconcile_files, surrender
+from fc.config.delegated_rows import ceded, lock_files, settle_files, surrender
 from fc.config.diff import Action, Change, Owned, Plan, diff, moved
 from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
 from fc.config.guards import reasons_to_hold
@@ -157,8 +157,7 @@ async def apply_within(
     await write_inventory(connection, origin.source, revision, plan)
     await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
     if delegates:
-        await reconcile_files(connection)
-        await look_again(connection, plan)
+        await settle_files(connection, plan)
     await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
     return Applied(plan, revision)
 

@@ -63,10 +63,15 @@ _DROP = "DELETE FROM config_sources WHERE name = $1 AND project_id IS NOT NULL"
 _DELEGATING = """
 INSERT INTO config_sources (name, url, branch, path, project_id)
 SELECT $1 || p.name, p.repository_url, 'HEAD', $2, p.id FROM projects p
-WHERE p.delegate -> 'jobsets' = 'true' OR p.delegate -> 'channels' = 'true'
-ON CONFLICT (project_id) WHERE project_id IS NOT NULL DO UPDATE SET url = EXCLUDED.url, branch = 'HEAD',
-    last_seen_commit = NULL, claim_token = NULL, lease_until = NULL, sync_requested_at = clock_timestamp()
-    WHERE config_sources.url <> EXCLUDED.url
+WHERE (p.delegate -> 'jobsets' = 'true' OR p.delegate -> 'channels' = 'true')
+  AND NOT EXISTS (SELECT FROM config_sources s WHERE s.project_id = p.id)
+ON CONFLICT DO NOTHING
+"""
+# An upsert would lock every row that is there already, and wait for whoever synchronises it.
+_ELSEWHERE = """
+UPDATE config_sources s SET url = p.repository_url, branch = 'HEAD', last_seen_commit = NULL,
+    claim_token = NULL, lease_until = NULL, sync_requested_at = clock_timestamp()
+FROM projects p WHERE p.id = s.project_id AND s.url <> p.repository_url
 """
 
 
@@ -113,10 +118,11 @@ async def surrender(connection: asyncpg.Connection, plan: Plan) -> None:
         await _record(connection, source, diff(owned, {}))
 
 
-async def look_again(connection: asyncpg.Connection, plan: Plan) -> None:
-    """Have the own files of a plan's projects synchronised anew, and nobody finish with what held before."""
+async def settle_files(connection: asyncpg.Connection, plan: Plan) -> None:
+    """Once ``plan`` is written: have the own files of its projects synchronised anew, and none end with what held before."""
     names = projects_of(plan)
     if names:
+        await reconcile_files(connection)
         await connection.execute(_LOOK_AGAIN, names)
 
 
@@ -136,6 +142,7 @@ async def reconcile_files(connection: asyncpg.Connection) -> None:
         await _record(connection, row["name"], plan)
         await connection.execute(_DROP, row["name"])
     await connection.execute(_DELEGATING, PROJECT_SOURCE, FILE)
+    await connection.execute(_ELSEWHERE)
 
 
 async def _follow_rename(connection: asyncpg.Connection, was: str, name: str, project: str) -> None:

@@ -116,7 +116,7 @@ FROM config_sources s
 LEFT JOIN projects p ON p.id = s.project_id
 LEFT JOIN LATERAL (
     SELECT commit_hash, created_at FROM config_revisions
-    WHERE source = s.name AND status = 'applied' ORDER BY created_at DESC LIMIT 1
+    WHERE source = s.name AND status = 'applied' AND (s.project_id IS NULL OR commit_hash IS NOT NULL) ORDER BY created_at DESC LIMIT 1
 ) r ON true
 WHERE ($1 OR s.project_id IS NULL) AND ($2::uuid IS NULL OR s.project_id = $2)
 ORDER BY s.project_id IS NOT NULL, s.name

@@ -78,6 +78,7 @@ async def test_the_central_configuration_takes_over_what_the_file_owned(both: De
     found = await both.state()
     assert found.status == "failed"
     assert "belongs to another configuration source (default: fc.yaml:7)" in found.errors[0].message
+    assert found.applied_commit == both.hello.head()
     assert (await both.declare(delegating(both.hello.url))).status == "synced"
     assert (await both.look()).status == "synced"
     assert await both.jobsets() == {"hello/main": True}

@@ -2,12 +2,15 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fc.base.database import Database
-from fc.base.settings import Settings
+from fc.base.settings import DatabaseSettings, Settings
+from fc.cli.configuration_state_work import run_status
 from fc.config.drift import find_drift
 from fc.tables.configuration_queries import config_revisions
+from migrations import fc_2026_11_24_delegation
 from tests.support.configuration import shown
 from tests.support.delegating import ADMIN, JOBSETS, Delegating, delegating
 
@@ -172,3 +175,28 @@ async def test_what_is_not_delegated_has_no_source(both: Delegating) -> None:
         await both.declare(delegating(both.hello.url, delegate=said))
         assert await both.names() == ["default"]
     assert ADMIN in (both.central.path / "fc.yaml").read_text(encoding="utf-8")
+
+
+async def test_the_status_tells_of_files_that_are_not_in_force_and_ends_well(
+    both: Delegating, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await both.declare()
+    await both.push("jobsets: {m: {}}\n")
+    settings = msgspec.structs.replace(both.settings, database=DatabaseSettings(url=database_url))
+    assert await run_status(settings, as_json=False) == 0
+    shown_lines = capsys.readouterr().out.splitlines()
+    assert shown_lines[-3:-1] == [
+        "projects' own files: 0 of 1 in force",
+        "  project/hello: failed  .fc.yaml:1:14: jobset: missing 'nix_expression'",
+    ]
+    await both.push("{}\n")
+    await run_status(settings, as_json=False)
+    assert "projects' own files: 1 of 1 in force" in capsys.readouterr().out
+
+
+async def test_what_a_project_delegates_survives_going_back_a_version(both: Delegating) -> None:
+    await both.declare()
+    async with both.database.transaction() as connection:
+        await connection.execute(fc_2026_11_24_delegation.BACKWARDS)
+        await connection.execute(fc_2026_11_24_delegation.FORWARDS)
+    assert await both.database.fetchval("SELECT delegate -> 'jobsets' FROM projects") is True
