@@ -9,12 +9,14 @@ import asyncpg
 
 from fc.config.compile import Resource, ResourceId
 from fc.config.diff import Change, Owned, Plan, diff
+from fc.config.drift_log import end_changed
 from fc.config.inventory import PROJECT_SOURCE, Origin, write_inventory, write_revision
 from fc.config.language import KIND_BY_NAME, Fields
 from fc.config.project_file import FILE
 from fc.config.rows import RULES
 
 _DELEGATED = frozenset(("jobset", "input", "channel"))
+_ANY_FILE = "SELECT EXISTS (SELECT FROM config_sources WHERE project_id IS NOT NULL)"
 _LOCK_FILES = """
 SELECT s.name FROM config_sources s JOIN projects p ON p.id = s.project_id
 WHERE p.name = ANY ($1::text[]) ORDER BY s.id FOR UPDATE OF s
@@ -84,13 +86,19 @@ def projects_of(plan: Plan) -> list[str]:
     return sorted(names)
 
 
-async def lock_files(connection: asyncpg.Connection, plan: Plan) -> bool:
-    """Keep the own files of a plan's projects from being synchronised until the transaction ends; whether any is.
+async def has_files(connection: asyncpg.Connection) -> bool:
+    """Whether any project delegates to a file of its own."""
+    return bool(await connection.fetchval(_ANY_FILE))
+
+
+async def lock_files(connection: asyncpg.Connection, plan: Plan) -> None:
+    """Keep the own files of a plan's projects from being synchronised until the transaction ends.
 
     A synchronisation locks its source before anything else, so whoever locks sources first never waits in a circle.
     """
     names = projects_of(plan)
-    return bool(names) and bool(await connection.fetch(_LOCK_FILES, names))
+    if names:
+        await connection.fetch(_LOCK_FILES, names)
 
 
 async def ceded(
@@ -176,6 +184,7 @@ async def _record(connection: asyncpg.Connection, source: str, plan: Plan) -> No
     if plan.changes:
         revision = await write_revision(connection, Origin(source), 0.0, plan=plan)
         await write_inventory(connection, source, revision, plan)
+        await end_changed(connection, [(change.kind, change.was or change.key) for change in plan.changes])
 
 
 def _kind(change: Change) -> str:

@@ -12,6 +12,7 @@ from fc.base.looping import Loop, Services
 from fc.config.delegated import DueFile, claim_next
 from fc.config.delegated_rows import reconcile_files
 from fc.config.delegated_sync import synchronize_file
+from fc.config.drift_loop import DriftLoop, RetentionLoop
 from fc.config.sync import Synchronizer
 
 _FILES_AT_ONCE = 8
@@ -92,17 +93,22 @@ class ProjectFilesLoop(Loop):
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """A loop for each configuration repository that the settings name, and one for all projects' own files.
+    """Loops for drift, retention and projects' own files, and one for each configuration repository that is named.
 
     Raises:
         InvalidInputError: a URL is no repository URL.
         SettingsError: a source has no URL, or two have one name.
     """
     followed = services.settings.configuration.followed
-    central = [
-        ConfigurationLoop(
-            Synchronizer(services.settings, services.database, services.secrets, name, configured), followed
-        )
-        for name, configured in followed.items()
+    return [
+        DriftLoop(services),
+        RetentionLoop(services),
+        ProjectFilesLoop(services),
+        *(
+            ConfigurationLoop(
+                Synchronizer(services.settings, services.database, services.secrets, name, configured),
+                followed,
+            )
+            for name, configured in followed.items()
+        ),
     ]
-    return [*central, ProjectFilesLoop(services)]

@@ -17,6 +17,7 @@ from fc.tables.configuration_queries import (
     config_revisions,
     config_sources,
 )
+from fc.tables.drift_queries import recorded_drift
 from fc.tables.pause_queries import config_pauses
 from fc.web.rendering import Pages, show_value
 from fc.web.routing import cursor, live, page
@@ -25,6 +26,7 @@ from fc.web.topics import Topics
 _REVISIONS = 30
 _FILES = 50
 """Projects' own files that are listed, those that are not in force first."""
+_DRIFTED = 20
 _WORDS = {
     "create": "added",
     "update": "changed",
@@ -73,6 +75,7 @@ async def configuration_page(
         (source for source in sources if source.project is not None),
         key=lambda file: (file.status == "synced", file.name),
     )
+    drifted = await recorded_drift(database, limit=_DRIFTED + 1)
     return pages.response(
         request,
         "configuration.html",
@@ -82,6 +85,8 @@ async def configuration_page(
         more_files=len(files) - _FILES,
         pauses={one.source: one for one in await config_pauses(database)},
         owned=await config_resource_counts(database),
+        drifted=drifted[:_DRIFTED],
+        more_drifted=len(drifted) > _DRIFTED,
         revisions=revisions[:_REVISIONS],
         before=start,
         older=revisions[_REVISIONS - 1].id if len(revisions) > _REVISIONS else None,

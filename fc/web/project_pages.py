@@ -1,6 +1,7 @@
 """Pages of projects and jobsets."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ from litestar import Request, Response
 
 from fc.base.database import Database
 from fc.base.errors import NotFoundError
+from fc.base.settings import Settings
 from fc.tables.configuration_queries import config_owner, project_source
 from fc.tables.delegation_queries import delegated_limits
 from fc.tables.evaluation_queries import EvaluationRow, find_jobset, recent_evaluations
@@ -19,6 +21,7 @@ from fc.tables.project_queries import (
     list_jobsets,
     notification_targets,
     project_evaluations,
+    project_removal,
 )
 from fc.web.rendering import Pages
 from fc.web.routing import cursor, live, page
@@ -35,7 +38,12 @@ def _unfinished(rows: list[EvaluationRow]) -> bool:
 
 @page("/projects/{project:str}")
 async def project_page(
-    request: Request[Any, Any, Any], database: Database, pages: Pages, topics: Topics, project: str
+    request: Request[Any, Any, Any],
+    database: Database,
+    pages: Pages,
+    topics: Topics,
+    settings: Settings,
+    project: str,
 ) -> Response[str]:
     """One project: its jobsets, channels and newest evaluations."""
     found = await find_project(database, project)
@@ -56,6 +64,8 @@ async def project_page(
         owner=await config_owner(database, "project", project),
         file=await project_source(database, found.id),
         limits=await delegated_limits(database, found.id),
+        removal=await project_removal(database, found.id),
+        retention=timedelta(seconds=settings.configuration.retention),
     )
 
 
