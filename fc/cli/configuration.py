@@ -46,16 +46,20 @@ class _PlanCommand(click.Command):
 
 @click.command()
 @_directory
+@click.option("--project", is_flag=True, help="DIR is a project's checkout with a .fc.yaml, or that file.")
 @_format
 @click.pass_context
-def validate(context: click.Context, directory: Path, form: Form) -> None:
-    """Check the configuration below DIR, without a database or a network.
+def validate(context: click.Context, directory: Path, form: Form, *, project: bool) -> None:
+    """Check the configuration below DIR, or a project's own .fc.yaml, without a database or a network.
 
     Every problem of every file is shown at once, as file:line:column: message. Exit status 0: it is valid, 1: it is
     not.
     """
-    from fc.cli.configuration_work import run_validate
+    from fc.cli.configuration_work import run_validate, run_validate_file
+    from fc.config.project_file import FILE
 
+    if project or directory.name == FILE:
+        context.exit(run_validate_file(directory, form))
     context.exit(run_validate(directory, form))
 
 

@@ -20,20 +20,25 @@ async def run_status(settings: Settings, *, as_json: bool) -> int:
     """Show the sources; 0 all are in force, 1 not."""
     async with opened(settings) as database:
         sources = await config_sources(database)
+        central = [source for source in sources if source.project is None]
         owned = await config_resource_counts(database)
         pauses = await config_pauses(database)
     if as_json:
         state = msgspec.json.encode({"sources": sources, "resources": owned, "pauses": pauses})
         click.echo(msgspec.json.format(state, indent=2).decode())
     else:
-        if not sources:
+        if not central:
             click.echo("no configuration repository is followed")
-        for source in sources:
+        for source in central:
             click.echo("\n".join(_lines(source)))
+        for line in _file_lines(sources):
+            click.echo(line)
         for one in pauses:
             click.echo(_pause_line(one))
         click.echo(f"git owns {sum(owned.values())} resources")
-    return 0 if not pauses and all(source.status == "synced" for source in sources) else 1
+    # A project's own file is the project's business.
+    paused = {one.source for one in pauses}
+    return 0 if all(one.status == "synced" and one.name not in paused for one in central) else 1
 
 
 async def run_confirm(digest: str, settings: Settings) -> None:
@@ -57,6 +62,24 @@ async def run_adopt(kind: str, key: str, settings: Settings) -> None:
         await record_event(connection, actor=actor, action="configure", kind=name, key=key)
         await request_sync(connection)
     click.echo(f"{name.replace('_', ' ')} {key} is taken over as soon as git declares it")
+
+
+def _file_lines(sources: list[ConfigSource]) -> list[str]:
+    """Projects' own files: how many there are, and those that are not in force, each with its first problem."""
+    files = [source for source in sources if source.project is not None]
+    wrong = [one for one in files if one.status != "synced"]
+    if not files:
+        return []
+    return [
+        f"projects' own files: {len(files) - len(wrong)} of {len(files)} in force",
+        *(f"  {one.name}: {one.status}{_why(one)}" for one in wrong),
+    ]
+
+
+def _why(file: ConfigSource) -> str:
+    if file.held is not None:
+        return f"  (if it is meant: fcctl confirm {file.held.digest[:DIGEST_SHOWN]})"
+    return f"  {file.error_message}" if file.error_message is not None else ""
 
 
 def _pause_line(one: ConfigPause) -> str:

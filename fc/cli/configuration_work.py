@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from fc.base.errors import ConflictError
+from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.paths import shipped
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
@@ -23,11 +23,14 @@ from fc.config.load import Loader
 from fc.config.outside import FORM_ONLY, Surroundings
 from fc.config.plan_view import PlanView, view
 from fc.config.planning import plan_loaded
+from fc.config.project_file import FILE, compile_file, read_file_in
 from fc.config.render import applied_line
 from fc.config.schema import schema_files, schema_text
 from fc.config.sealing import seal
 from fc.config.sources import SOURCE
 
+_ANY_PROJECT = "project"
+"""Its name is known to the central configuration alone."""
 _CHANGES = 2
 """Exit status of a plan with changes."""
 
@@ -40,6 +43,31 @@ def run_validate(directory: Path, form: Form) -> int:
     except ConfigurationError as error:
         return show_problems(directory, error.problems, form)
     show_valid(directory, len(compiled.resources), files, form)
+    return 0
+
+
+def run_validate_file(place: Path, form: Form) -> int:
+    """Check a project's own file, in the directory ``place`` or itself; 0 or 1.
+
+    Raises:
+        InvalidInputError: there is no such file, or it has another name.
+    """
+    directory = place.parent if place.name == FILE else place
+    with errors_shown(form):
+        if not directory.is_dir():
+            message = f"{place}: a project's own file is named {FILE} and stands at the top of its repository"
+            raise InvalidInputError(message)
+        fragment = read_file_in(directory)
+    dangling = compile_file(fragment, _ANY_PROJECT).dangling
+    compiled = compile_file(fragment, _ANY_PROJECT, dangling)
+    if compiled.problems:
+        return show_problems(directory, compiled.problems, form)
+    for _, key in sorted(dangling):
+        name = key.partition("/")[2]
+        click.echo(
+            f"note: the jobset {name!r} is not declared here, so the central configuration must", err=True
+        )
+    show_valid(directory / FILE, len(compiled.resources), 1, form)
     return 0
 
 

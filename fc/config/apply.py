@@ -15,6 +15,8 @@ from fc.base.notify import CONFIG_CHANGED, HAND_WRITES
 from fc.base.problems import Problem
 from fc.config.adoption import adoptable, forget_adoptions
 from fc.config.compile import Resource, ResourceId
+from fc.config.delegated import is_project_file
+from fc.config.delegated_rows import ceded, has_files, lock_files, settle_files, surrender
 from fc.config.diff import Action, Change, Owned, Plan, diff, moved
 from fc.config.drift_log import end_changed
 from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
@@ -133,6 +135,10 @@ async def apply_within(
     """
     began = time.monotonic() if started is None else started
     await lock_source(connection, origin.source)
+    delegates = not is_project_file(origin.source)
+    if delegates and await has_files(connection):
+        # Sources first, as every synchronisation does; what the files own may change until then, so plan again.
+        await lock_files(connection, (await _plan(connection, origin.source, resources))[1])
     await connection.execute(_OWNERS_SHARED)
     inventory, plan = await _plan(connection, origin.source, resources)
     if expected_digest is not None and plan.digest != expected_digest:
@@ -144,6 +150,7 @@ async def apply_within(
     await relocate(connection, origin.source, moved(inventory, resources))
     if not plan.changes:
         return Applied(plan, None)
+    await surrender(connection, plan)
     await _rename(connection, plan)
     # What stands in a renamed project is found by its new name only now.
     await _refuse_takeover(connection, origin.source, plan, resources, only={"create"})
@@ -153,6 +160,8 @@ async def apply_within(
     revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan, reasons=reasons)
     await write_inventory(connection, origin.source, revision, plan)
     await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
+    if delegates:
+        await settle_files(connection, plan)
     # A comparison that ran meanwhile saw what was before.
     await end_changed(connection, [change.id for change in plan.changes])
     await connection.execute("SELECT pg_notify($1, ''), pg_notify($2, '')", CONFIG_CHANGED, HAND_WRITES)
@@ -233,7 +242,10 @@ async def _plan(
 ) -> tuple[list[Owned], Plan]:
     """What is owned, and what has to happen."""
     inventory = await read_inventory(connection, source, resources)
-    return inventory, diff(inventory, resources, await adoptable(connection, resources))
+    taken = await adoptable(connection, resources)
+    if not is_project_file(source):
+        taken |= await ceded(connection, inventory, resources)
+    return inventory, diff(inventory, resources, taken)
 
 
 async def _rename(connection: asyncpg.Connection, plan: Plan) -> None:

@@ -102,8 +102,16 @@ class Compiler:
         fragments: Iterable[Fragment],
         tree_problems: Iterable[Problem] = (),
         elsewhere: Collection[ResourceId] = (),
+        project: str | None = None,
     ) -> Compiled:
-        """The configuration that ``fragments`` make together; ``elsewhere``: what they may need and others declare."""
+        """The configuration that ``fragments`` make together.
+
+        Args:
+            fragments: what the files declare.
+            tree_problems: what is wrong with the tree itself.
+            elsewhere: what they may need and others declare.
+            project: whose own file they are; none: they are files of a configuration repository.
+        """
         known = {}
         listed = list(fragments)
         defaulting = Defaulting(listed)
@@ -112,7 +120,7 @@ class Compiler:
             # The fragment is kept beside its id, so the id cannot be given to another one.
             one = self._flat.get(id(fragment))
             if one is None or (one[1] is not scope and one[1] != scope):
-                one = (fragment, scope, flatten(fragment, scope))
+                one = (fragment, scope, flatten(fragment, scope, project))
             known[id(fragment)] = one
         self._flat = known
         return _merge(
@@ -131,11 +139,12 @@ def content_hash(fields: Fields, seal: str | None = None) -> str:
     return hashlib.sha256(encoded).hexdigest()
 
 
-def flatten(fragment: Fragment, scope: Scope | None = None) -> Flat:
-    """The resources of one fragment; ``scope``: what they do not write."""
+def flatten(fragment: Fragment, scope: Scope | None = None, project: str | None = None) -> Flat:
+    """The resources of one fragment; ``scope``: what they do not write; ``project``: whose own file it is."""
     gathered = _Gathered(fragment.file, scope or {})
+    inside, prefix = (None, "") if project is None else (KIND_BY_NAME["project"], f"{project}/")
     for document in fragment.documents:
-        gathered.take_sections(document, None, "")
+        gathered.take_sections(document, inside, prefix)
     return Flat(tuple(gathered.resources), tuple(gathered.uses), tuple(gathered.missing))
 
 

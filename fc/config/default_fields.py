@@ -5,9 +5,11 @@ from typing import Annotated, Any, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from fc.config.field_types import Name
 from fc.config.language import (
     SECTIONS,
     ApiKey,
+    Channel,
     Configuration,
     Jobset,
     Project,
@@ -100,3 +102,25 @@ class Document(Configuration, forbid_unknown_fields=True, kw_only=True):
             description="Fields of declarations that do not write them, in the files of this directory and below."
         ),
     ] = msgspec.field(default_factory=Defaults)
+
+
+_OF_JOBSETS = _PARTIAL["jobsets"]
+FileDefaults = msgspec.defstruct(
+    "FileDefaults",
+    [("jobsets", Annotated[_OF_JOBSETS, Meta(description="Of every jobset.")], None)],
+    bases=(Partial,),
+    namespace={"__doc__": "Fields of jobsets of this file that do not write them."},
+    forbid_unknown_fields=True,
+    kw_only=True,
+)
+
+
+class ProjectFile(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A project's own file, .fc.yaml at the top of its repository: what the project delegates to it."""
+
+    jobsets: Annotated[dict[Name, Jobset], Meta(description="What is evaluated, by name.")] = {}
+    channels: Annotated[dict[Name, Channel], Meta(description="Names for the latest good evaluations.")] = {}
+    defaults: Annotated[
+        FileDefaults,  # type: ignore[valid-type]  # made from the shape of jobsets, as above
+        Meta(description="Fields of jobsets of this file that do not write them."),
+    ] = msgspec.field(default_factory=FileDefaults)

@@ -15,6 +15,9 @@ from fc.config.diff import Change, Owned, Plan, differing_ids
 from fc.config.redaction import redacted
 from fc.config.renames import follow_renames
 
+PROJECT_SOURCE = "project/"
+"""How the names of the sources begin that are a project's own file; no name in the settings has a slash."""
+
 _HEADS = "SELECT kind, key, content_hash, file, line FROM config_resources WHERE source = $1"
 _CONTENTS = """
 SELECT c.kind, c.key, c.content FROM config_resources c
@@ -101,8 +104,9 @@ async def owned_elsewhere(
 
 
 async def owned_by_others(database: Database, source: str, ids: Iterable[ResourceId]) -> set[ResourceId]:
-    """Which of ``ids`` another source owns."""
-    return {(row["kind"], row["key"]) for row in await database.fetch(_OTHERS, source, *_columns(ids))}
+    """Which of ``ids`` another source owns; what projects' own files own does not count: nothing may rest on it."""
+    rows = await database.fetch(_OTHERS, source, *_columns(ids))
+    return {(row["kind"], row["key"]) for row in rows if not row["source"].startswith(PROJECT_SOURCE)}
 
 
 async def released(connection: asyncpg.Connection, ids: Iterable[ResourceId]) -> set[ResourceId]:

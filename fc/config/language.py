@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from fc.access.roles import Role as AccessRole
+from fc.config.delegate_fields import Delegate
 from fc.config.field_types import (
     INT4,
     Email,
@@ -86,10 +87,7 @@ class PathInput(_Shape, tag_field="type", tag="path"):
 class BuildInput(_Shape, tag_field="type", tag="build"):
     """The latest good output of a job of another jobset."""
 
-    value: Annotated[
-        JobReference,
-        Meta(description="project:jobset:job"),
-    ]
+    value: Annotated[JobReference, Meta(description="project:jobset:job")]
 
 
 class Jobset(_Archived):
@@ -232,6 +230,9 @@ class Project(_Archived):
         ],
         Meta(description="Users with rights in this project, and which."),
     ] = {}
+    delegate: Annotated[
+        Delegate | None, Meta(description="What its repository may declare itself; none: nothing.")
+    ] = None
 
 
 class User(_Archived):
@@ -333,17 +334,11 @@ class Configuration(_Shape):
         dict[Name, RemoteBuilder], Meta(description="Machines that build, by name.")
     ] = {}
     roles: Annotated[
-        dict[
-            RoleId,
-            Role,
-        ],
+        dict[RoleId, Role],
         Meta(description="Named sets of scopes, by role id."),
     ] = {}
     worker_pools: Annotated[
-        dict[
-            WorkerPoolId,
-            WorkerPool,
-        ],
+        dict[WorkerPoolId, WorkerPool],
         Meta(description="Machines that belong together, by worker pool id."),
     ] = {}
 

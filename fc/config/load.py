@@ -1,7 +1,7 @@
 """From a tree of YAML files to what each file declares. What was read before is not parsed again."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -129,14 +129,20 @@ def _checked(draft: _Draft, surroundings: Surroundings, contents: Mapping[str, b
         )
     fill(draft.composed.tagged, reading, surroundings, draft.included, contents)
     documents = tuple(check_document(node, reading) for node in draft.composed.documents)
-    found = sorted_problems([*draft.composed.problems, *reading.problems])
-    if len(found) > MAX_PROBLEMS:
-        rest = len(found) - MAX_PROBLEMS + 1
-        first = found[MAX_PROBLEMS - 1]
-        more = Problem(
-            file, first.line, first.column, f"from here on there are {rest} more problems in this file"
-        )
-        found = (*found[: MAX_PROBLEMS - 1], more)
+    found = most_problems(file, [*draft.composed.problems, *reading.problems])
     return Fragment(
         file, draft.source.blob, documents, found, draft.composed.whole, draft.included, reading.settled
     )
+
+
+def most_problems(file: str, problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The problems of one file by place; of very many the first, and how many more there are."""
+    found = sorted_problems(problems)
+    if len(found) <= MAX_PROBLEMS:
+        return found
+    rest = len(found) - MAX_PROBLEMS + 1
+    first = found[MAX_PROBLEMS - 1]
+    more = Problem(
+        file, first.line, first.column, f"from here on there are {rest} more problems in this file"
+    )
+    return (*found[: MAX_PROBLEMS - 1], more)

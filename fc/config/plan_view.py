@@ -82,7 +82,7 @@ def _effect(change: Change) -> str:
         case "rename":
             return f"renamed from {change.was}"
         case "adopt":
-            return "taken over from whoever made it by hand"
+            return "taken over from whoever had it before"
 
 
 def _field_changes(change: Change) -> list[tuple[str, Any, Any]]:

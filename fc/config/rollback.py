@@ -8,13 +8,16 @@ from fc.base.database import Database
 from fc.base.git import CommitInfo
 from fc.config.apply import Applied, apply_within
 from fc.config.compile import Compiled, compile_fragments
+from fc.config.delegated import is_project_file, project_of
 from fc.config.errors import ConfigurationError
 from fc.config.export import export_files
 from fc.config.history import Rebuilt
 from fc.config.inventory import Origin
 from fc.config.language import Fields
 from fc.config.load import read_fragment
+from fc.config.nodes import compose
 from fc.config.pauses import pin
+from fc.config.project_file import FILE, check_file, compile_file
 from fc.config.sealing import seal
 
 
@@ -33,7 +36,11 @@ def recompile(rebuilt: Rebuilt, reveal: Callable[[Fields], str]) -> Compiled:
         EncryptedError: a secret stood encrypted in git, not by its name.
     """
     files = export_files(rebuilt.resources)
-    compiled = compile_fragments(read_fragment(file, "", text.encode()) for file, text in files.items())
+    if is_project_file(rebuilt.source):
+        composed = compose(FILE, files.get(FILE, "").encode())
+        compiled = compile_file(check_file(composed, "", {}, {}), project_of(rebuilt.source))
+    else:
+        compiled = compile_fragments(read_fragment(file, "", text.encode()) for file, text in files.items())
     if not compiled.problems:
         compiled = seal(compiled, reveal)
     if compiled.problems:

@@ -226,9 +226,15 @@ RULES: dict[str, TableRule] = {
     "project": TableRule(
         table="projects",
         key=("name",),
-        record={"repository_url": "text", "description": "text", "enabled": "bool"},
+        record={
+            "repository_url": "text",
+            "description": "text",
+            "enabled": "bool",
+            "delegate": "jsonb",
+        },
         identity={"name": "r.name"},
-        archive="enabled = false",
+        # What is archived lets go of everything, also of what its own file declares.
+        archive="enabled = false, delegate = NULL",
     ),
     "jobset": TableRule(
         table="jobsets",

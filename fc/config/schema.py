@@ -5,30 +5,48 @@ from typing import Any
 import msgspec
 
 from fc.base.paths import shipped
-from fc.config.default_fields import DEFAULTABLE, Document
+from fc.config.default_fields import DEFAULTABLE, Document, ProjectFile
 
 SCHEMA_FILE = "fc.schema.json"
+PROJECT_FILE = "fc-project.schema.json"
 _DURATION = r"^(?:[0-9]+|(?:[0-9]+[smhdw])+)$"
 
 
 def json_schema() -> dict[str, Any]:
     """The schema of one document."""
-    schema = msgspec.json.schema(Document)
+    return _schema(
+        Document,
+        "FC configuration",
+        "Made by 'fcctl schema'. In YAML, values may have the tags !secret, !age, !env and !file: tell the editor of them.",
+    )
+
+
+def project_file_schema() -> dict[str, Any]:
+    """The schema of a project's own file."""
+    return _schema(
+        ProjectFile,
+        "FC configuration of a project",
+        "Made by 'fcctl schema'. In YAML, values may have the tag !file: tell the editor of it.",
+    )
+
+
+def _schema(shape: type[msgspec.Struct], title: str, comment: str) -> dict[str, Any]:
+    schema = msgspec.json.schema(shape)
     definitions: dict[str, Any] = schema["$defs"]
     # A file may have nothing in a document or below a kind but comments; FC takes that for an empty mapping.
-    for title, definition in definitions.items():
+    for shown, definition in definitions.items():
         for name, one in definition["properties"].items():
             definition["properties"][name] = _property(one)
-            if title.endswith("Defaults"):
+            if shown.endswith("Defaults"):
                 del definition["properties"][name]["default"]
         # What may have a default elsewhere cannot be required here.
-        required = [name for name in definition.pop("required", []) if (title, name) not in DEFAULTABLE]
+        required = [name for name in definition.pop("required", []) if (shown, name) not in DEFAULTABLE]
         if required:
             definition["required"] = required
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": "FC configuration",
-        "$comment": "Made by 'fcctl schema'. In YAML, values may have the tags !secret, !age, !env and !file: tell the editor of them.",
+        "title": title,
+        "$comment": comment,
         **_described(schema),
         "$defs": {name: _described(one) for name, one in sorted(definitions.items())},
     }
@@ -36,16 +54,16 @@ def json_schema() -> dict[str, Any]:
 
 def schema_text() -> str:
     """The schema as it stands in its file."""
-    return msgspec.json.format(msgspec.json.encode(json_schema()), indent=2).decode() + "\n"
+    return _text(json_schema())
 
 
 def schema_files() -> dict[str, str]:
-    """Every schema file by its name: the whole, and one for each kind, for files that hold that kind alone.
+    """Every schema file by its name: the whole, that of projects' own files, and one for files of each kind alone.
 
     Those of the kinds only point into the whole, so they change when a kind comes or goes and never else.
     """
     whole = json_schema()
-    files = {SCHEMA_FILE: schema_text()}
+    files = {SCHEMA_FILE: _text(whole), PROJECT_FILE: _text(project_file_schema())}
     for section in whole["$defs"]["Document"]["properties"]:
         names = dict.fromkeys((section, "defaults"))
         schema = {
@@ -57,9 +75,12 @@ def schema_files() -> dict[str, str]:
             },
             "additionalProperties": False,
         }
-        text = msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
-        files[f"{section}.schema.json"] = text
+        files[f"{section}.schema.json"] = _text(schema)
     return files
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return msgspec.json.format(msgspec.json.encode(schema), indent=2).decode() + "\n"
 
 
 def shipped_schema() -> str | None:

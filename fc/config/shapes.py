@@ -8,7 +8,7 @@ from msgspec import NODEFAULT, inspect
 
 from fc.config import values
 from fc.config.declared import Declared, Entry
-from fc.config.default_fields import DEFAULTABLE, Document, Partial
+from fc.config.default_fields import DEFAULTABLE, Document, Partial, ProjectFile
 from fc.config.nodes import Mapping, Node, Scalar, Sequence
 from fc.config.values import INVALID, Check, Reading, found, is_nothing
 from fc.config.wording import did_you_mean, known_names
@@ -19,6 +19,12 @@ _SHOWN = 60
 def check_document(node: Node, reading: Reading) -> Declared:
     """One document of a configuration repository: a declaration whose sections are the kinds."""
     declared = _DOCUMENT(node, reading)
+    return declared if isinstance(declared, Declared) else Declared(node.line, node.column)
+
+
+def check_project_file(node: Node, reading: Reading) -> Declared:
+    """One document of a project's own file: a declaration whose sections are those of a project."""
+    declared = _PROJECT_FILE(node, reading)
     return declared if isinstance(declared, Declared) else Declared(node.line, node.column)
 
 
@@ -280,3 +286,4 @@ def _as_text(key: Scalar) -> Scalar:
 
 
 _DOCUMENT = _build(inspect.type_info(Document), "document")
+_PROJECT_FILE = _build(inspect.type_info(ProjectFile), "project file")

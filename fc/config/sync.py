@@ -93,6 +93,11 @@ class Synchronizer:
         held = await sources.claim(self._database, self._name)
         if held is None:
             return False
+        await self.follow(held)
+        return True
+
+    async def follow(self, held: sources.Claim) -> None:
+        """Synchronise what was claimed."""
         started = time.monotonic()
         try:
             async with _kept(self._database, held):
@@ -103,7 +108,6 @@ class Synchronizer:
             # Whatever it was, the next try need not wait until the lease ends.
             await asyncio.shield(sources.release(self._database, held))
             raise
-        return True
 
     async def _synchronize(self, held: sources.Claim, started: float) -> None:
         try:

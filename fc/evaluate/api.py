@@ -13,7 +13,15 @@ from fc.access.guards import principal, requires
 from fc.base.database import Database
 from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, WebhookError
 from fc.base.secrets import Secrets
-from fc.evaluate.requests import Hook, find_hook, followers, request_checks, request_evaluation
+from fc.evaluate.requests import (
+    Hook,
+    find_hook,
+    followers,
+    own_file,
+    request_checks,
+    request_evaluation,
+    request_file,
+)
 from fc.forge.events import Event, Forge, Ping, PullRequest, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
 from fc.tables.delivery_log import log_delivery
@@ -94,18 +102,25 @@ async def project_hook(
         raise
     async with database.transaction() as connection:
         ignored = _why_ignored(event)
-        found = await followers(connection, project, event) if isinstance(event, Push) and not ignored else {}
-        if not found and not ignored:
-            ignored = "no jobset follows it"
+        found: dict[uuid.UUID, str] = {}
+        file: uuid.UUID | None = None
+        if isinstance(event, Push) and not ignored:
+            found = await followers(connection, project, event)
+            file = await own_file(connection, project, event)
+            if not found and file is None:
+                ignored = "no jobset follows it"
         status: Any = "ignored" if ignored else "accepted"
         new = await log_delivery(connection, forge, target, delivery, name, status, ignored)
         if new and found:
             await request_checks(connection, found)
+        if new and file is not None:
+            await request_file(connection, file)
     if not new:
         return _answer(200, "duplicate", "this delivery was received before")
     if ignored:
         return _answer(200, "ignored", ignored)
-    return _answer(202, "accepted", f"checked at once: {', '.join(found.values())}")
+    looked_at = [*found.values(), *([".fc.yaml"] if file is not None else [])]
+    return _answer(202, "accepted", f"checked at once: {', '.join(looked_at)}")
 
 
 def _answer(code: int, status: str, detail: str) -> Response[ProjectHookAnswer]:

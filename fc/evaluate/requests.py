@@ -23,6 +23,12 @@ WHERE p.name = $1 AND p.enabled AND j.enabled AND j.state <> 'disabled'
 ORDER BY j.name
 """
 _REQUEST = "UPDATE jobsets SET check_requested_at = now(), next_check_at = now() WHERE id = ANY ($1)"
+# Config looks at the repository itself; what the push says is not believed.
+_OWN_FILE = """
+SELECT s.id FROM config_sources s JOIN projects p ON p.id = s.project_id
+WHERE p.name = $1 AND p.enabled AND s.branch IN ('HEAD', $2)
+"""
+_REQUEST_FILE = "UPDATE config_sources SET sync_requested_at = clock_timestamp() WHERE id = $1"
 _RETRY = """
 UPDATE evaluations SET status = 'pending', attempts = 0, next_attempt_at = now(), cause = 'manual', error_message = NULL,
     started_at = NULL, completed_at = NULL
@@ -59,6 +65,17 @@ async def followers(connection: asyncpg.Connection, project: str, push: Push) ->
 async def request_checks(connection: asyncpg.Connection, jobsets: Iterable[uuid.UUID]) -> None:
     """Have jobsets checked at once."""
     await connection.execute(_REQUEST, list(jobsets))
+
+
+async def own_file(connection: asyncpg.Connection, project: str, push: Push) -> uuid.UUID | None:
+    """The source that is the project's own file; none: it has none, or another branch was pushed than it stands on."""
+    found: uuid.UUID | None = await connection.fetchval(_OWN_FILE, project, push.branch)
+    return found if push.branch is not None else None
+
+
+async def request_file(connection: asyncpg.Connection, source: uuid.UUID) -> None:
+    """Have a project's own file looked at, at once."""
+    await connection.execute(_REQUEST_FILE, source)
 
 
 async def request_evaluation(connection: asyncpg.Connection, jobset: uuid.UUID) -> uuid.UUID | None:

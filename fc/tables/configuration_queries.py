@@ -116,8 +116,9 @@ FROM config_sources s
 LEFT JOIN projects p ON p.id = s.project_id
 LEFT JOIN LATERAL (
     SELECT commit_hash, created_at FROM config_revisions
-    WHERE source = s.name AND status = 'applied' ORDER BY created_at DESC LIMIT 1
+    WHERE source = s.name AND status = 'applied' AND (s.project_id IS NULL OR commit_hash IS NOT NULL) ORDER BY created_at DESC LIMIT 1
 ) r ON true
+WHERE ($1 OR s.project_id IS NULL) AND ($2::uuid IS NULL OR s.project_id = $2)
 ORDER BY s.project_id IS NOT NULL, s.name
 """
 
@@ -132,9 +133,16 @@ plan ->> 'digest' AS digest, COALESCE(plan -> 'reasons', '[]'::jsonb) AS reasons
 """
 
 
-async def config_sources(database: Database) -> list[ConfigSource]:
-    """Every configuration repository, by name."""
-    return msgspec.convert([dict(row) for row in await database.fetch(_SOURCES)], list[ConfigSource])
+async def config_sources(database: Database, *, projects: bool = True) -> list[ConfigSource]:
+    """Every configuration repository, by name; after them, with ``projects``, the own files of projects."""
+    rows = await database.fetch(_SOURCES, projects, None)
+    return msgspec.convert([dict(row) for row in rows], list[ConfigSource])
+
+
+async def project_source(database: Database, project: uuid.UUID) -> ConfigSource | None:
+    """The source that is a project's own file; none: nothing is delegated to it."""
+    row = await database.fetchrow(_SOURCES, True, project)  # noqa: FBT003 - a value for SQL
+    return None if row is None else msgspec.convert(dict(row), ConfigSource)
 
 
 async def config_revisions(

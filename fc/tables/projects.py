@@ -18,6 +18,8 @@ class Project(Table, tablename="projects"):
     """Where git fetches the code from."""
     enabled = Boolean(default=True)
     """False: nothing of it is checked or built; its history stays."""
+    delegate = JSONB(default=None, null=True)
+    """What its repository may declare itself, and the limits of that; none: nothing."""
     created_at = Timestamptz()
     """When configuration first named it."""
     updated_at = Timestamptz()

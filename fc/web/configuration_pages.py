@@ -24,6 +24,8 @@ from fc.web.routing import cursor, live, page
 from fc.web.topics import Topics
 
 _REVISIONS = 30
+_FILES = 50
+"""Projects' own files that are listed, those that are not in force first."""
 _DRIFTED = 20
 _WORDS = {
     "create": "added",
@@ -69,12 +71,18 @@ async def configuration_page(
     start = cursor(request.query_params.get("before"))
     revisions = await config_revisions(database, before=start, limit=_REVISIONS + 1)
     sources = await config_sources(database)
+    files = sorted(
+        (source for source in sources if source.project is not None),
+        key=lambda file: (file.status == "synced", file.name),
+    )
     drifted = await recorded_drift(database, limit=_DRIFTED + 1)
     return pages.response(
         request,
         "configuration.html",
         live=replace(current, unfinished=any(source.status == "pending" for source in sources)),
-        sources=sources,
+        sources=[source for source in sources if source.project is None],
+        files=files[:_FILES],
+        more_files=len(files) - _FILES,
         pauses={one.source: one for one in await config_pauses(database)},
         owned=await config_resource_counts(database),
         drifted=drifted[:_DRIFTED],

@@ -35,7 +35,7 @@ SELECT concat_ws('|',
     (SELECT max(completed_at) FROM builds),
     (SELECT string_agg(id || status, ',' ORDER BY evaluation_time DESC)
      FROM (SELECT id, status, evaluation_time FROM evaluations ORDER BY evaluation_time DESC LIMIT 50) x),
-    (SELECT string_agg(concat_ws(',', status, last_seen_commit, error_message), ';' ORDER BY name) FROM config_sources),
+    (SELECT string_agg(concat_ws(',', status, last_seen_commit, error_message), ';' ORDER BY name) FROM config_sources WHERE project_id IS NULL),
     (SELECT count(*) FROM config_pauses WHERE ended_at IS NULL AND (paused_until IS NULL OR paused_until > now())),
     (SELECT string_agg(concat_ws(',', name, enabled, max_jobs, consecutive_failures, disabled_until), ';' ORDER BY name)
      FROM remote_builders),
@@ -49,7 +49,9 @@ SELECT concat_ws('|', p.description, p.repository_url, p.enabled,
      FROM jobsets j LEFT JOIN LATERAL (
          SELECT id, status FROM evaluations WHERE jobset_id = j.id ORDER BY evaluation_time DESC LIMIT 1
      ) e ON true WHERE j.project_id = p.id),
-    (SELECT string_agg(concat_ws(',', name, current_evaluation_id), ';' ORDER BY name) FROM channels WHERE project_id = p.id))
+    (SELECT string_agg(concat_ws(',', name, current_evaluation_id), ';' ORDER BY name) FROM channels WHERE project_id = p.id),
+    (SELECT concat_ws(',', status, branch, last_seen_commit, last_synced_at, error_message, errors, held) FROM config_sources
+     WHERE project_id = p.id), p.delegate)
 FROM projects p WHERE p.id = $1
 """
 

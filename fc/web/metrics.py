@@ -12,6 +12,7 @@ from fc import __version__
 from fc.base.database import Database
 from fc.tables.builder_queries import list_builders
 from fc.tables.configuration_queries import config_sources
+from fc.tables.delegation_queries import project_file_statuses
 from fc.tables.drift_queries import drift_counts
 from fc.tables.overview_queries import current_load
 from fc.web.streams import Streams
@@ -145,15 +146,18 @@ class Metrics:
                 "When the database was last known to be as the repository says.",
             ),
         )
-        for source in await config_sources(self._database):
+        for source in await config_sources(self._database, projects=False):
             synced.add(source.status == "synced", source=source.name)
             failures.add(source.failures, source=source.name)
             if source.last_synced_at is not None:
                 moment.add(source.last_synced_at.timestamp(), source=source.name)
+        files = Family("fc_configuration_project_files", "gauge", "Projects' own files by status.")
+        for status, count in (await project_file_statuses(self._database)).items():
+            files.add(count, status=status)
         drifted = Family("fc_configuration_drifted", "gauge", "Resources whose rows are not as git says.")
         for kind, count in (await drift_counts(self._database)).items():
             drifted.add(count, kind=kind)
-        return [synced, failures, moment, drifted]
+        return [synced, failures, moment, files, drifted]
 
     async def _tables(self) -> list[Family]:
         unsent = Family(

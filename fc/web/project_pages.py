@@ -10,7 +10,8 @@ from litestar import Request, Response
 from fc.base.database import Database
 from fc.base.errors import NotFoundError
 from fc.base.settings import Settings
-from fc.tables.configuration_queries import config_owner
+from fc.tables.configuration_queries import config_owner, project_source
+from fc.tables.delegation_queries import delegated_limits
 from fc.tables.evaluation_queries import EvaluationRow, find_jobset, recent_evaluations
 from fc.tables.project_queries import (
     find_project,
@@ -61,6 +62,8 @@ async def project_page(
         channels=await list_channels(database, found.id),
         targets=await notification_targets(database, found.id),
         owner=await config_owner(database, "project", project),
+        file=await project_source(database, found.id),
+        limits=await delegated_limits(database, found.id),
         removal=await project_removal(database, found.id),
         retention=timedelta(seconds=settings.configuration.retention),
     )

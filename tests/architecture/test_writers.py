@@ -70,7 +70,7 @@ WRITERS: dict[str, dict[str, Right]] = {
     "worker_pools": {"config": ALL},
     "remote_builders": {"config": ALL, "build": BUILDER_HEALTH},
     "channels": {"config": ALL, "cache": updates("current_evaluation_id", "updated_at")},
-    "config_sources": {"config": ALL},
+    "config_sources": {"config": ALL, "evaluate": updates("sync_requested_at")},
     "config_pauses": {"config": ALL},
     "config_revisions": {"config": ALL, "report": updates("report_pending_since")},
     "config_changes": {"config": INSERTS},

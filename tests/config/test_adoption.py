@@ -36,7 +36,7 @@ async def test_a_row_is_taken_over_when_somebody_said_so(database: Database) -> 
     await allow(database, "user", "a")
     plan = await make_plan(database, SOURCE, sealed(TEXT).resources)
     assert plan_text(plan).plain == (
-        "= user a  (taken over from whoever made it by hand, fc.yaml:1)\n"
+        "= user a  (taken over from whoever had it before, fc.yaml:1)\n"
         "    email: a@x → a@y\n    role: read-only → admin\n"
         f"0 to create, 0 to update, 0 to remove, 1 to adopt (plan {plan.short_digest})\n"
     )

@@ -51,6 +51,30 @@ def test_validate_shows_every_problem_of_every_file_on_standard_error(run: Run, 
     )
 
 
+def test_validate_checks_a_project_s_own_file(run: Run, tmp_path: Path) -> None:
+    checkout = write(tmp_path / "checkout", {".fc.yaml": "jobsets: {main: {nix_expression: hydraJobs}}\n"})
+    said = f"{checkout}/.fc.yaml: valid, 1 resources in 1 files\n"
+    for arguments in (["--project", checkout], [checkout / ".fc.yaml"]):
+        result = run("validate", *arguments)
+        assert (result.exit_code, result.stdout) == (0, said)
+    write(checkout, {".fc.yaml": "channels: {stable: {jobset: release}}\n"})
+    result = run("validate", checkout / ".fc.yaml")
+    assert (result.exit_code, result.stderr) == (
+        0,
+        "note: the jobset 'release' is not declared here, so the central configuration must\n",
+    )
+    write(checkout, {".fc.yaml": "users: {}\njobsets: {m: {nix_expression: !secret x}}\n"})
+    result = run("validate", checkout / ".fc.yaml")
+    assert result.exit_code == 1
+    assert f"{checkout}/.fc.yaml:1:1: project file: unknown key 'users'" in result.stderr
+    assert f"{checkout}/.fc.yaml:2:31: !secret: a project's own file" in result.stderr
+    assert run("validate", "--project", tmp_path / "nowhere").exit_code == 1
+    (checkout / ".fc.yaml").unlink()
+    assert run("validate", "--project", checkout).exit_code == 1
+    (checkout / ".fc.yaml").symlink_to("/etc/passwd")
+    assert "symbolic link" in run("validate", "--project", checkout).stderr
+
+
 def test_validate_needs_neither_settings_nor_secrets(directory: Path) -> None:
     write(directory, {"whole.yaml": WHOLE})
     assert (

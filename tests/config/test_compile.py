@@ -34,6 +34,7 @@ def test_a_resource_holds_its_own_fields_and_its_place() -> None:
         "repository_url": "https://git.example.org/tools/hello.git",
         "description": "A friendly greeting",
         "enabled": True,
+        "delegate": None,
     }
     assert (found.file, found.line, found.column) == ("fc.yaml", 3, 3)
     assert resources["member", "hello/alice"].fields == {"role": "maintainer"}

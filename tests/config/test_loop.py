@@ -63,4 +63,4 @@ async def test_the_loop_follows_requests_at_once(
 def test_without_a_repository_only_what_is_there_is_looked_after(
     settings: Settings, services: Callable[[Settings], Services]
 ) -> None:
-    assert [loop.name for loop in make_loops(services(settings))] == ["drift", "retention"]
+    assert [loop.name for loop in make_loops(services(settings))] == ["drift", "retention", "project files"]

@@ -13,11 +13,14 @@ from ruamel.yaml import YAML
 from fc.config import nodes
 from fc.config.compile import compile_fragments
 from fc.config.load import Loader
-from fc.config.schema import json_schema, schema_files, schema_text, shipped_schema
+from fc.config.nodes import compose
+from fc.config.project_file import check_file, compile_file, read_file_in
+from fc.config.schema import json_schema, project_file_schema, schema_files, schema_text, shipped_schema
 from tests.support.configuration import WHOLE, compiled, project, shown
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-FILES = sorted(EXAMPLES.rglob("*.yaml"))
+FILES = sorted(set(EXAMPLES.rglob("*.yaml")) - set(EXAMPLES.rglob(".fc.yaml")))
+OWN_FILE = EXAMPLES / "project" / ".fc.yaml"
 
 
 def as_editors_see(text: str) -> list[Any]:
@@ -59,6 +62,24 @@ def test_the_schema_accepts_the_examples(validator: jsonschema.Draft202012Valida
     assert (file.parent / named[1]).resolve() == (
         EXAMPLES.parent / "config-schema" / "fc.schema.json"
     ).resolve()
+
+
+def test_the_example_of_a_project_s_own_file_is_valid() -> None:
+    fragment = read_file_in(OWN_FILE.parent)
+    assert shown(compile_file(fragment, "website").problems) == []
+    text = OWN_FILE.read_text(encoding="utf-8")
+    for document in as_editors_see(text):
+        jsonschema.Draft202012Validator(project_file_schema()).validate(document)
+    assert text.startswith("# yaml-language-server: $schema=../../config-schema/fc-project.schema.json\n")
+
+
+@pytest.mark.parametrize(
+    "text", ["users: {}", "projects: {}", "jobsets: {m: {}, n: {secret: x}}", "channels: {c: {}}"]
+)
+def test_the_schema_of_a_project_s_own_file_refuses_what_fc_refuses(text: str) -> None:
+    validator = jsonschema.Draft202012Validator(project_file_schema())
+    assert not all(validator.is_valid(document) for document in as_editors_see(text))
+    assert compile_file(check_file(compose(".fc.yaml", text.encode()), "", {}, {}), "p").problems
 
 
 def test_the_full_example_uses_every_field_of_the_language_but_a_few() -> None:

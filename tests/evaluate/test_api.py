@@ -305,3 +305,29 @@ async def test_a_failed_evaluation_is_tried_again_when_asked_for(
     assert again["error_message"] is None
     assert await jobsets.errors(again["id"]) == {}
     assert set(await jobsets.builds(again["id"])) == {"a"}
+
+
+@pytest.mark.usefixtures("jobset")
+@pytest.mark.parametrize(
+    ("ref", "event", "looked_at"),
+    [
+        ("refs/heads/trunk", "push", True),
+        ("refs/heads/other", "push", False),
+        ("refs/tags/trunk", "push", False),
+    ],
+)
+async def test_a_push_to_the_default_branch_has_the_project_s_own_file_looked_at(
+    database: Database, client: httpx.AsyncClient, ref: str, event: str, looked_at: bool
+) -> None:
+    await database.execute("UPDATE jobsets SET enabled = false")
+    await database.execute(
+        """INSERT INTO config_sources (name, url, branch, path, project_id)
+        SELECT 'project/hello', repository_url, 'trunk', '.fc.yaml', id FROM projects"""
+    )
+    headers = signed(push(ref), event)
+    answer = await send(client, push(ref), headers)
+    asked = await database.fetchval("SELECT sync_requested_at FROM config_sources")
+    assert (asked is not None) == looked_at
+    assert answer.json()["detail"] == ("checked at once: .fc.yaml" if looked_at else "no jobset follows it")
+    assert (await send(client, push(ref), headers)).json()["status"] == "duplicate"
+    assert await database.fetchval("SELECT sync_requested_at FROM config_sources") == asked

@@ -165,6 +165,7 @@ ADDED = {
     ),
     "configuration names keys by their name": ("constraint api_keys.api_keys_name_key",),
     "a project can be switched off": ("column projects.enabled",),
+    "a project's repository may declare jobsets of its own, within limits": ("column projects.delegate",),
     "jobsets are described for people": ("column jobsets.description",),
     "a builder's page says what is wrong with it and when it last answered": (
         "column remote_builders.last_error",

@@ -81,6 +81,28 @@ async def test_a_project_shows_channels_and_targets_but_no_secret(client: Client
     assert "projects/nimbus.yaml:3" in page
 
 
+async def test_a_project_s_own_file_is_shown_with_its_project_and_alarms_nobody_else(
+    client: Client, story: Story, database: Database
+) -> None:
+    await database.execute(
+        """UPDATE projects SET delegate = '{"jobsets": true, "limits": {"max_jobsets": 7}}' WHERE name = 'nimbus'"""
+    )
+    await database.execute(
+        """INSERT INTO config_sources (name, url, branch, path, project_id, status, error_message, errors)
+        SELECT 'project/nimbus', repository_url, 'main', '.fc.yaml', id, 'failed', 'it has 1 error',
+            '[{"file": ".fc.yaml", "line": 3, "column": 5, "message": "jobset <unknown>"}]' FROM projects WHERE name = 'nimbus'"""
+    )
+    page = words(await text(client, "/projects/nimbus"))
+    assert "it has 1 error" in page
+    assert ".fc.yaml:3:5" in page
+    assert "max_jobsets 7" in page
+    assert "cannot be applied" not in words(await text(client, "/"))
+    assert "nimbus failed it has 1 error" in words(await text(client, "/configuration"))
+    answer = await client.get("/metrics")
+    assert '\nfc_configuration_project_files{status="failed"} 1\n' in answer.text
+    assert 'source="project/nimbus"' not in answer.text
+
+
 async def test_the_matrix_has_a_row_for_each_job_and_a_column_for_each_evaluation(
     client: Client, story: Story
 ) -> None:
