@@ -27,6 +27,7 @@ ALTER TABLE config_revisions
     ADD COLUMN report_pending_since TIMESTAMP WITH TIME ZONE;
 CREATE INDEX idx_config_revisions_created_at ON config_revisions (created_at DESC, id DESC);
 CREATE INDEX idx_config_resources_key ON config_resources (kind, key text_pattern_ops);
+CREATE INDEX idx_config_resources_source_key ON config_resources (source, kind, key text_pattern_ops);
 CREATE INDEX idx_config_revisions_report_pending ON config_revisions (report_pending_since) WHERE report_pending_since IS NOT NULL;
 ALTER TABLE config_revisions DROP CONSTRAINT config_revisions_status_check;
 ALTER TABLE config_revisions ADD CONSTRAINT config_revisions_status_check CHECK (status IN ('applied', 'failed', 'held', 'waiting'));
@@ -37,6 +38,7 @@ BACKWARDS = """
 DROP TRIGGER trg_config_revisions_report_notify ON config_revisions;
 DROP INDEX idx_config_revisions_created_at;
 DROP INDEX idx_config_resources_key;
+DROP INDEX idx_config_resources_source_key;
 DELETE FROM config_revisions WHERE status = 'waiting';
 ALTER TABLE config_revisions DROP CONSTRAINT config_revisions_status_check;
 ALTER TABLE config_revisions ADD CONSTRAINT config_revisions_status_check CHECK (status IN ('applied', 'failed', 'held'));

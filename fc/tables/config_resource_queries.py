@@ -20,7 +20,7 @@ WHERE r.kind = $1 AND r.key = $2
 # The operators with tildes compare bytes, whatever the order of the database is, and have an index for it.
 _RESOURCES = """
 SELECT kind, key, source, file, line, updated_at FROM config_resources
-WHERE kind = $1 AND key ~>=~ $2 AND key ~<~ $3 AND key ~>~ $4 ORDER BY key USING ~<~ LIMIT $5
+WHERE kind = $1 AND key ~>=~ $2 AND key ~<~ $3 AND key ~>~ $4 AND {of} ORDER BY key USING ~<~ LIMIT $5
 """
 # Who was renamed has a row under either name, in one revision, of one place.
 _HISTORY = """
@@ -107,7 +107,13 @@ async def find_resource(database: Database, kind: str, key: str) -> ResourceInFo
 
 
 async def list_resources(
-    database: Database, kind: str, *, prefix: str = "", after: str = "", limit: int = 100
+    database: Database,
+    kind: str,
+    *,
+    prefix: str = "",
+    after: str = "",
+    limit: int = 100,
+    source: str | None = None,
 ) -> list[ResourceRow]:
     """Resources of a kind that git owns, in the order of the bytes of their keys.
 
@@ -117,8 +123,10 @@ async def list_resources(
         prefix: only keys that begin so.
         after: key of the last one on the page before.
         limit: how many.
+        source: only those that this source owns.
     """
-    rows = await database.fetch(_RESOURCES, kind, prefix, prefix + _LAST, after, limit)
+    of = "source = $6" if source is not None else "$6::text IS NULL"
+    rows = await database.fetch(_RESOURCES.format(of=of), kind, prefix, prefix + _LAST, after, limit, source)
     return msgspec.convert([dict(row) for row in rows], list[ResourceRow])
 
 

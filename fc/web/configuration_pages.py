@@ -17,7 +17,7 @@ from fc.tables.config_source_queries import (
 )
 from fc.tables.configuration_queries import ConfigRevision, config_revisions
 from fc.tables.pause_queries import config_pauses
-from fc.web.configuration_shown import ShownSource, shown_sources
+from fc.web.configuration_shown import ShownSource, most_urgent_first, shown_sources
 from fc.web.rendering import Pages
 from fc.web.routing import cursor, live, page, rest_of_path
 from fc.web.topics import Topics
@@ -46,7 +46,7 @@ async def configuration_page(
     current = await live(topics, "configuration")
     start = cursor(request.query_params.get("before"))
     pauses = await config_pauses(database)
-    sources = shown_sources(await settings_sources(database), pauses)
+    sources = most_urgent_first(shown_sources(await settings_sources(database), pauses))
     statuses = await project_source_statuses(database)
     troubled = await project_sources(database, trouble=True, limit=_TROUBLED + 1) if statuses else []
     return pages.response(

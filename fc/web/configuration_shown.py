@@ -18,6 +18,12 @@ WORDS = {
 }
 TONES = {"create": "good", "update": "busy", "delete": "bad", "rename": "busy", "adopt": "busy"}
 _LONGEST_VALUE = 2000
+_URGENCY = {
+    state: number
+    for number, state in enumerate(
+        ("failed", "held", "pinned", "paused", "waiting", "unread", "synced", "retired")
+    )
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +62,14 @@ class ShownSource:
 
 
 def shown_sources(rows: Iterable[ConfigSource], pauses: Iterable[ConfigPause]) -> list[ShownSource]:
-    """Sources with their pauses."""
+    """Sources with their pauses, in the order they came."""
     by_source = {pause.source: pause for pause in pauses}
     return [ShownSource(row, by_source.get(row.name)) for row in rows]
+
+
+def most_urgent_first(sources: Iterable[ShownSource]) -> list[ShownSource]:
+    """What needs somebody first, what is not followed any more last; else in the order they came."""
+    return sorted(sources, key=lambda source: _URGENCY.get(source.state, len(_URGENCY)))
 
 
 def changes_in_words(revision: ConfigRevision) -> str:

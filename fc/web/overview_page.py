@@ -15,7 +15,7 @@ from fc.tables.evaluation_queries import recent_evaluations
 from fc.tables.overview_queries import current_load, queued_builds
 from fc.tables.pause_queries import config_pauses
 from fc.tables.project_queries import list_jobsets, list_projects
-from fc.web.configuration_shown import shown_sources
+from fc.web.configuration_shown import most_urgent_first, shown_sources
 from fc.web.rendering import Pages
 from fc.web.routing import live, page
 from fc.web.topics import Topics
@@ -39,9 +39,8 @@ async def overview(
     local_jobs = settings.builders.local_jobs
     serving = [builder for builder in builders if builder.health in {"ok", "failing", "unknown"}]
     pauses = await config_pauses(database)
-    shown = [
-        source for source in shown_sources(await settings_sources(database), pauses) if source.row.active
-    ]
+    sources = most_urgent_first(shown_sources(await settings_sources(database), pauses))
+    shown = [source for source in sources if source.row.active]
     return pages.response(
         request,
         "overview.html",

@@ -30,21 +30,28 @@ _INSIDE = {"project": "jobset", "jobset": "input"}
 @page("/configuration/resources")
 async def resources_page(request: Request[Any, Any, Any], database: Database, pages: Pages) -> Response[str]:
     """Everything of one kind that git owns, in pages."""
-    owned = await owned_counts(database)
+    source = _text(request.query_params.get("source", ""))
+    owned = await owned_counts(database, source or None)
     asked = _kind(request.query_params.get("kind", ""))
     kind = asked or next(iter(owned), "")
     prefix, after = (_text(request.query_params.get(name, "")) for name in ("prefix", "after"))
-    rows = await list_resources(database, kind, prefix=prefix, after=after, limit=_RESOURCES + 1)
+    rows = await list_resources(
+        database, kind, prefix=prefix, after=after, limit=_RESOURCES + 1, source=source or None
+    )
     more = rows[_RESOURCES - 1].key if len(rows) > _RESOURCES else None
     return pages.response(
         request,
         "configuration/resources.html",
         owned=owned,
         kind=kind,
+        source=source,
         prefix=prefix,
         after=after,
         rows=rows[:_RESOURCES],
-        following="?" + urlencode({"kind": kind, "prefix": prefix, "after": more}) if more else None,
+        following="?"
+        + urlencode({"kind": kind, "prefix": prefix, "after": more} | ({"source": source} if source else {}))
+        if more
+        else None,
     )
 
 
@@ -118,11 +125,11 @@ async def _thing(database: Database, kind: str, key: str) -> tuple[str, str, boo
         return None
     found = await declared_rows(database, kind, key)
     if "remote_builder" in found:
-        return "/builders", "the builders", True
+        return "/builders", "Builders", True
     if "jobset" in found and kind in {"jobset", "input"}:
-        return jobset_url(project, jobset), f"the jobset {project}/{jobset}", kind == "jobset"
+        return jobset_url(project, jobset), f"Jobset {project}/{jobset}", kind == "jobset"
     if "project" in found:
-        return project_url(project), f"the project {project}", kind == "project"
+        return project_url(project), f"Project {project}", kind == "project"
     return None
 
 

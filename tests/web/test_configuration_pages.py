@@ -78,7 +78,7 @@ async def test_files_of_projects_are_counted_and_only_those_with_trouble_shown(
     section = page.partition('id="h-projects"')[2].partition("</section>")[0]
     assert "3 failed" in words(section)
     assert "127 synced" in words(section)
-    assert section.count("<li>") - section.count("<li><code>") == 3
+    assert section.count('<li class="tall">') == 3
     assert "unknown key" in section
 
 
@@ -100,7 +100,11 @@ async def test_a_source_has_a_page_whatever_its_name(client: Client, several: Se
     assert "project/station-007 failed" in page
     assert "It owns nothing" in page
     main = await text(client, "/configuration/sources/main")
-    assert 'href="/configuration/resources?kind=jobset"' in main
+    assert 'href="/configuration/resources?kind=jobset&amp;source=main"' in main
+    owned = await text(client, "/configuration/resources?kind=remote_builder&source=main")
+    assert owned.count('class="name"') == 3
+    other = words(await text(client, "/configuration/resources?kind=jobset&source=lab"))
+    assert "lab owns no jobset." in other
     assert "team-data" not in main
     for name in ("none", "none/at/all", "a//b", "%2e%2e/x", quote("ü <b>")):
         await text(client, f"/configuration/sources/{name}", 404)
