@@ -109,6 +109,14 @@ async def attacked(database: Database, story: Story) -> Story:
     await database.execute(
         "UPDATE evaluations SET inputs = $1", {ATTACK: {"value": ATTACK, "revision": ATTACK}}
     )
+    await attack_configuration(database)
+    for log in story.logs.values():
+        log.write_text(f"{ATTACK}\n\x1b[1;31m{ATTACK}\n\x1b]8;;javascript:alert(4)\x07link\n")
+    return story
+
+
+async def attack_configuration(database: Database) -> None:
+    """Names, contents, plans and errors of configuration."""
     await database.execute(
         "UPDATE config_changes SET before = $1, after = $2",
         {ATTACK: ATTACK},
@@ -145,9 +153,6 @@ async def attacked(database: Database, story: Story) -> Story:
     await database.execute(
         "UPDATE config_resources SET file = $1, content = $2, source = source || $1", ATTACK, {ATTACK: ATTACK}
     )
-    for log in story.logs.values():
-        log.write_text(f"{ATTACK}\n\x1b[1;31m{ATTACK}\n\x1b]8;;javascript:alert(4)\x07link\n")
-    return story
 
 
 async def configuration_pages(attacked: Story) -> list[str]:
