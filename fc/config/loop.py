@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from fc.base import notify
 from fc.base.looping import Loop, Services
+from fc.config.drift_loop import DriftLoop, RetentionLoop
 from fc.config.sync import Synchronizer
 
 
@@ -35,7 +36,7 @@ class ConfigurationLoop(Loop):
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """A loop for each configuration repository that the settings name: none waits for another.
+    """Loops for drift and retention, and one for each configuration repository that is named: none waits for another.
 
     Raises:
         InvalidInputError: a URL is no repository URL.
@@ -43,8 +44,13 @@ def make_loops(services: Services) -> list[Loop]:
     """
     followed = services.settings.configuration.followed
     return [
-        ConfigurationLoop(
-            Synchronizer(services.settings, services.database, services.secrets, name, configured), followed
-        )
-        for name, configured in followed.items()
+        DriftLoop(services),
+        RetentionLoop(services),
+        *(
+            ConfigurationLoop(
+                Synchronizer(services.settings, services.database, services.secrets, name, configured),
+                followed,
+            )
+            for name, configured in followed.items()
+        ),
     ]

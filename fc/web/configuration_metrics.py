@@ -8,6 +8,7 @@ from fc.tables.config_source_queries import (
     recent_revisions,
     source_health,
 )
+from fc.tables.drift_queries import drift_counts
 from fc.web.exposition import Family
 
 _STATUSES = ("pending", "synced", "failed", "held", "waiting")
@@ -19,6 +20,7 @@ async def configuration_families(database: Database) -> list[Family]:
     projects = await project_source_statuses(database)
     recent = await recent_revisions(database)
     owned = await owned_counts(database)
+    drifted = await drift_counts(database)
     return [
         *_sources(await source_health(database)),
         Family(
@@ -32,6 +34,12 @@ async def configuration_families(database: Database) -> list[Family]:
             "gauge",
             "Resources that git owns by kind, each counted up to 10000.",
             [({"kind": kind}, count) for kind, count in owned.items()],
+        ),
+        Family(
+            "fc_configuration_drifted",
+            "gauge",
+            "Resources whose rows are not as git says.",
+            [({"kind": kind}, count) for kind, count in drifted.items()],
         ),
         Family(
             "fc_configuration_revisions_last_hour",

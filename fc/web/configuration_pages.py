@@ -16,6 +16,7 @@ from fc.tables.config_source_queries import (
     settings_sources,
 )
 from fc.tables.configuration_queries import ConfigRevision, config_revisions
+from fc.tables.drift_queries import recorded_drift
 from fc.tables.pause_queries import config_pauses
 from fc.web.configuration_shown import ShownSource, most_urgent_first, shown_sources
 from fc.web.rendering import Pages
@@ -24,6 +25,7 @@ from fc.web.topics import Topics
 
 _REVISIONS = 30
 _TROUBLED = 10
+_DRIFTED = 20
 _SOURCES = 100
 _LONGEST_NAME = 255
 
@@ -49,6 +51,7 @@ async def configuration_page(
     sources = most_urgent_first(shown_sources(await settings_sources(database), pauses))
     statuses = await project_source_statuses(database)
     troubled = await project_sources(database, trouble=True, limit=_TROUBLED + 1) if statuses else []
+    drifted = await recorded_drift(database, limit=_DRIFTED + 1)
     return pages.response(
         request,
         "configuration.html",
@@ -58,6 +61,8 @@ async def configuration_page(
         troubled=shown_sources(troubled[:_TROUBLED], pauses),
         more_trouble=len(troubled) > _TROUBLED,
         owned=await owned_counts(database),
+        drifted=drifted[:_DRIFTED],
+        more_drifted=len(drifted) > _DRIFTED,
         before=start,
         here="/configuration",
         **_turned(await config_revisions(database, before=start, limit=_REVISIONS + 1)),
