@@ -5,7 +5,8 @@
 - ``scope`` is what a source may declare, for readers;
 - ``forced_from`` is the commit that was in force when the branch was last moved to one that does not contain it;
 - a plan may be ``waiting`` for a sync window, which opens at ``opens_at``;
-- revisions name who signed them, and are flagged (``report_pending_since``) until their commit status is planned.
+- revisions name who signed them, and are flagged (``report_pending_since``) until their commit status is planned;
+- indexes for pages: all revisions by time, and the resources of a kind whose key begins with a text.
 """
 
 from fc.tables.migration import SqlMigration
@@ -24,6 +25,9 @@ ALTER TABLE config_sources ADD CONSTRAINT config_sources_status_check CHECK (sta
 ALTER TABLE config_revisions
     ADD COLUMN signer TEXT,
     ADD COLUMN report_pending_since TIMESTAMP WITH TIME ZONE;
+CREATE INDEX idx_config_revisions_created_at ON config_revisions (created_at DESC, id DESC);
+CREATE INDEX idx_config_resources_key ON config_resources (kind, key text_pattern_ops);
+CREATE INDEX idx_config_resources_source_key ON config_resources (source, kind, key text_pattern_ops);
 CREATE INDEX idx_config_revisions_report_pending ON config_revisions (report_pending_since) WHERE report_pending_since IS NOT NULL;
 ALTER TABLE config_revisions DROP CONSTRAINT config_revisions_status_check;
 ALTER TABLE config_revisions ADD CONSTRAINT config_revisions_status_check CHECK (status IN ('applied', 'failed', 'held', 'waiting'));
@@ -32,6 +36,9 @@ CREATE TRIGGER trg_config_revisions_report_notify AFTER INSERT OR UPDATE ON conf
 
 BACKWARDS = """
 DROP TRIGGER trg_config_revisions_report_notify ON config_revisions;
+DROP INDEX idx_config_revisions_created_at;
+DROP INDEX idx_config_resources_key;
+DROP INDEX idx_config_resources_source_key;
 DELETE FROM config_revisions WHERE status = 'waiting';
 ALTER TABLE config_revisions DROP CONSTRAINT config_revisions_status_check;
 ALTER TABLE config_revisions ADD CONSTRAINT config_revisions_status_check CHECK (status IN ('applied', 'failed', 'held'));

@@ -44,6 +44,9 @@ class ConfigSource(msgspec.Struct, frozen=True):
     applied_commit: str | None
     """Commit of the last revision that was applied."""
     applied_at: datetime | None
+    applied_revision: uuid.UUID | None
+    applied_author: str | None
+    applied_signer: str | None
     held: ConfigHold | None
     """The plan that waits, while the status is ``held``."""
     project: str | None
@@ -107,20 +110,23 @@ class ConfigOwner(msgspec.Struct, frozen=True):
     line: int
 
 
-_SOURCES = """
+SOURCE_ROWS = """
 SELECT s.name, s.url, s.branch, s.path, s.status, s.error_message, s.errors, s.failures, s.last_seen_commit,
        s.last_synced_at, s.sync_requested_at, s.next_sync_at, r.commit_hash AS applied_commit, r.created_at AS applied_at,
+       r.id AS applied_revision, r.author AS applied_author, r.signer AS applied_signer,
        CASE WHEN s.status = 'held' THEN s.held END AS held,
        p.name AS project, s.active, s.scope, s.forced_from, s.forced_at, s.opens_at
 FROM config_sources s
 LEFT JOIN projects p ON p.id = s.project_id
 LEFT JOIN LATERAL (
-    SELECT commit_hash, created_at FROM config_revisions
-    WHERE source = s.name AND status = 'applied' AND (s.project_id IS NULL OR commit_hash IS NOT NULL) ORDER BY created_at DESC LIMIT 1
+    SELECT id, commit_hash, created_at, author, signer FROM config_revisions
+    WHERE source = s.name AND status = 'applied' AND (s.project_id IS NULL OR commit_hash IS NOT NULL)
+    ORDER BY created_at DESC LIMIT 1
 ) r ON true
-WHERE ($1 OR s.project_id IS NULL) AND ($2::uuid IS NULL OR s.project_id = $2)
-ORDER BY s.project_id IS NOT NULL, s.name
 """
+"""Sources as a struct wants them, without condition or order."""
+
+_SOURCES = f"{SOURCE_ROWS} ORDER BY s.project_id IS NOT NULL, s.name"
 
 _REVISION_COLUMNS = """
 id, source, commit_hash, author, signer, subject, committed_at, status, errors, duration_seconds, created_at,
@@ -133,28 +139,41 @@ plan ->> 'digest' AS digest, COALESCE(plan -> 'reasons', '[]'::jsonb) AS reasons
 """
 
 
-async def config_sources(database: Database, *, projects: bool = True) -> list[ConfigSource]:
-    """Every configuration repository, by name; after them, with ``projects``, the own files of projects."""
-    rows = await database.fetch(_SOURCES, projects, None)
-    return msgspec.convert([dict(row) for row in rows], list[ConfigSource])
+async def config_sources(database: Database) -> list[ConfigSource]:
+    """Every configuration repository, by name; after them the own files of projects."""
+    return msgspec.convert([dict(row) for row in await database.fetch(_SOURCES)], list[ConfigSource])
 
 
 async def project_source(database: Database, project: uuid.UUID) -> ConfigSource | None:
     """The source that is a project's own file; none: nothing is delegated to it."""
-    row = await database.fetchrow(_SOURCES, True, project)  # noqa: FBT003 - a value for SQL
+    row = await database.fetchrow(f"{SOURCE_ROWS} WHERE s.project_id = $1", project)
     return None if row is None else msgspec.convert(dict(row), ConfigSource)
 
 
 async def config_revisions(
-    database: Database, *, before: uuid.UUID | None = None, limit: int = _PAGE
+    database: Database, *, before: uuid.UUID | None = None, limit: int = _PAGE, source: str | None = None
 ) -> list[ConfigRevision]:
-    """At most ``limit`` revisions, newest first; those older than the revision ``before``, if one is given."""
+    """At most ``limit`` revisions, newest first; those older than the revision ``before``, if one is given.
+
+    Args:
+        database: where.
+        before: where the page before ended.
+        limit: how many.
+        source: only those of this source.
+    """
+    # A condition that may be absent would keep PostgreSQL from using the index it has for it.
+    older = (
+        "(created_at, id) < (SELECT created_at, id FROM config_revisions WHERE id = $1)"
+        if before
+        else "$1::uuid IS NULL"
+    )
+    of = "source = $3" if source is not None else "$3::text IS NULL"
     rows = await database.fetch(
-        f"""SELECT {_REVISION_COLUMNS} FROM config_revisions
-        WHERE $1::uuid IS NULL OR (created_at, id) < (SELECT created_at, id FROM config_revisions WHERE id = $1)
-        ORDER BY created_at DESC, id DESC LIMIT $2""",  # noqa: S608 - only a constant of this file is put in
+        f"""SELECT {_REVISION_COLUMNS} FROM config_revisions WHERE {older} AND {of}
+        ORDER BY created_at DESC, id DESC LIMIT $2""",  # noqa: S608 - only constants of this file are put in
         before,
         limit,
+        source,
     )
     return msgspec.convert([dict(row) for row in rows], list[ConfigRevision])
 
@@ -191,3 +210,11 @@ async def config_owner(database: Database, kind: str, key: str) -> ConfigOwner |
         "SELECT source, file, line FROM config_resources WHERE kind = $1 AND key = $2", kind, key
     )
     return None if row is None else msgspec.convert(dict(row), ConfigOwner)
+
+
+async def config_owners(database: Database, kind: str, keys: list[str]) -> dict[str, ConfigOwner]:
+    """Where rows of one kind are declared, by key; without those that git does not own."""
+    rows = await database.fetch(
+        "SELECT key, source, file, line FROM config_resources WHERE kind = $1 AND key = ANY ($2)", kind, keys
+    )
+    return {row["key"]: ConfigOwner(row["source"], row["file"], row["line"]) for row in rows}

@@ -10,6 +10,7 @@ from fc.base.database import Database
 from fc.base.nix_cli import machine_system
 from fc.base.settings import Settings
 from fc.tables.builder_queries import LOCAL, BuilderRow, RunningDerivation, list_builders, running_derivations
+from fc.tables.configuration_queries import config_owners
 from fc.web.rendering import Pages
 from fc.web.routing import live, page
 from fc.web.topics import Topics
@@ -49,7 +50,13 @@ async def builders_page(
     rows = [_remote(builder, work.get(builder.name, [])) for builder in await list_builders(database)]
     if settings.builders.local_jobs or LOCAL in work:
         rows.insert(0, _local(settings, work.get(LOCAL, [])))
-    return pages.response(request, "builders.html", live=replace(current, unfinished=bool(work)), rows=rows)
+    return pages.response(
+        request,
+        "builders.html",
+        live=replace(current, unfinished=bool(work)),
+        rows=rows,
+        owners=await config_owners(database, "remote_builder", [row.name for row in rows]),
+    )
 
 
 def _local(settings: Settings, work: list[RunningDerivation]) -> _Shown:

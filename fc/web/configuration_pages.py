@@ -1,65 +1,43 @@
-"""Pages of the configuration: its sources, its revisions, what each of them changed."""
+"""Pages of the configuration as a whole, and of each of its sources."""
 
-import uuid
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from litestar import Request, Response
 
 from fc.base.database import Database
 from fc.base.errors import NotFoundError
-from fc.tables.configuration_queries import (
-    ConfigChange,
-    ConfigRevision,
-    config_changes,
-    config_resource_counts,
-    config_revision,
-    config_revisions,
-    config_sources,
+from fc.tables.config_source_queries import (
+    find_source,
+    owned_counts,
+    project_source_statuses,
+    project_sources,
+    settings_sources,
 )
+from fc.tables.configuration_queries import ConfigRevision, config_revisions
 from fc.tables.drift_queries import recorded_drift
 from fc.tables.pause_queries import config_pauses
-from fc.web.rendering import Pages, show_value
-from fc.web.routing import cursor, live, page
+from fc.web.configuration_shown import ShownSource, most_urgent_first, shown_sources
+from fc.web.rendering import Pages
+from fc.web.routing import cursor, live, page, rest_of_path
 from fc.web.topics import Topics
 
 _REVISIONS = 30
-_FILES = 50
-"""Projects' own files that are listed, those that are not in force first."""
+_TROUBLED = 10
 _DRIFTED = 20
-_WORDS = {
-    "create": "added",
-    "update": "changed",
-    "delete": "removed",
-    "rename": "renamed",
-    "adopt": "adopted",
-}
-_TONES = {"create": "good", "update": "busy", "delete": "bad", "rename": "busy", "adopt": "busy"}
+_SOURCES = 100
+_LONGEST_NAME = 255
 
 
-@dataclass(frozen=True, slots=True)
-class _Changed:
-    """A changed resource with its fields, line by line."""
-
-    kind: str
-    key: str
-    action: str
-    file: str | None
-    line: int | None
-    lines: list[tuple[str, str, str]]
-    """``same``, ``old`` or ``new``; the field's name; its value."""
+def _turned(revisions: list[ConfigRevision]) -> dict[str, Any]:
+    """One page of revisions, and where the next begins."""
+    more = len(revisions) > _REVISIONS
+    return {"revisions": revisions[:_REVISIONS], "older": revisions[_REVISIONS - 1].id if more else None}
 
 
-def changes_in_words(revision: ConfigRevision) -> str:
-    """How much a revision changed."""
-    counts = (
-        ("added", revision.created),
-        ("changed", revision.updated),
-        ("removed", revision.deleted),
-        ("renamed", revision.renamed),
-        ("adopted", revision.adopted),
-    )
-    return ", ".join(f"{count} {word}" for word, count in counts if count) or "nothing changed"
+def _unfinished(sources: list[ShownSource]) -> bool:
+    return any(source.state == "unread" for source in sources)
 
 
 @page("/configuration")
@@ -69,73 +47,73 @@ async def configuration_page(
     """Where the configuration comes from, and how its last synchronisations went."""
     current = await live(topics, "configuration")
     start = cursor(request.query_params.get("before"))
-    revisions = await config_revisions(database, before=start, limit=_REVISIONS + 1)
-    sources = await config_sources(database)
-    files = sorted(
-        (source for source in sources if source.project is not None),
-        key=lambda file: (file.status == "synced", file.name),
-    )
+    pauses = await config_pauses(database)
+    sources = most_urgent_first(shown_sources(await settings_sources(database), pauses))
+    statuses = await project_source_statuses(database)
+    troubled = await project_sources(database, trouble=True, limit=_TROUBLED + 1) if statuses else []
     drifted = await recorded_drift(database, limit=_DRIFTED + 1)
     return pages.response(
         request,
         "configuration.html",
-        live=replace(current, unfinished=any(source.status == "pending" for source in sources)),
-        sources=[source for source in sources if source.project is None],
-        files=files[:_FILES],
-        more_files=len(files) - _FILES,
-        pauses={one.source: one for one in await config_pauses(database)},
-        owned=await config_resource_counts(database),
+        live=replace(current, unfinished=_unfinished(sources)),
+        sources=sources,
+        statuses=statuses,
+        troubled=shown_sources(troubled[:_TROUBLED], pauses),
+        more_trouble=len(troubled) > _TROUBLED,
+        owned=await owned_counts(database),
         drifted=drifted[:_DRIFTED],
         more_drifted=len(drifted) > _DRIFTED,
-        revisions=revisions[:_REVISIONS],
         before=start,
-        older=revisions[_REVISIONS - 1].id if len(revisions) > _REVISIONS else None,
-        changes_in_words=changes_in_words,
+        here="/configuration",
+        **_turned(await config_revisions(database, before=start, limit=_REVISIONS + 1)),
     )
 
 
-@page("/configuration/revisions/{revision_id:uuid}")
-async def revision_page(
-    request: Request[Any, Any, Any], database: Database, pages: Pages, revision_id: uuid.UUID
+@page("/configuration/sources")
+async def sources_page(
+    request: Request[Any, Any, Any], database: Database, pages: Pages, topics: Topics
 ) -> Response[str]:
-    """One revision and everything it changed."""
-    revision = await config_revision(database, revision_id)
-    if revision is None:
-        kind = "configuration revision"
-        raise NotFoundError(kind, str(revision_id))
+    """Sources that are a project's own file, in pages."""
+    current = await live(topics, "configuration")
+    after = request.query_params.get("after", "").replace("\0", "")[:_LONGEST_NAME]
+    trouble = request.query_params.get("show") == "trouble"
+    rows = await project_sources(database, trouble=trouble, after=after, limit=_SOURCES + 1)
     return pages.response(
         request,
-        "revision.html",
-        revision=revision,
-        changes=[_changed(change) for change in await config_changes(database, revision_id)],
-        changes_in_words=changes_in_words,
-        words=_WORDS,
-        tones=_TONES,
+        "configuration/all_sources.html",
+        live=current,
+        sources=shown_sources(rows[:_SOURCES], await config_pauses(database)),
+        statuses=await project_source_statuses(database),
+        trouble=trouble,
+        after=after,
+        more=rows[_SOURCES - 1].name if len(rows) > _SOURCES else None,
     )
 
 
-def _changed(change: ConfigChange) -> _Changed:
-    return _Changed(
-        change.kind,
-        change.key,
-        change.action,
-        change.file,
-        change.line,
-        difference(change.before, change.after),
+@page("/configuration/sources/{name:path}")
+async def source_page(
+    request: Request[Any, Any, Any],
+    database: Database,
+    pages: Pages,
+    topics: Topics,
+    name: Path,  # noqa: ARG001 - it would join slashes that belong to the name
+) -> Response[str]:
+    """One source: how it is, what it owns, its revisions."""
+    named = rest_of_path(request, "/configuration/sources/")
+    current = await live(topics, "configuration")
+    start = cursor(request.query_params.get("before"))
+    row = await find_source(database, named)
+    if row is None:
+        kind = "configuration source"
+        raise NotFoundError(kind, named)
+    [source] = shown_sources([row], await config_pauses(database))
+    return pages.response(
+        request,
+        "configuration/source.html",
+        live=replace(current, unfinished=_unfinished([source])),
+        source=source,
+        owned=await owned_counts(database, named),
+        before=start,
+        here=request.url.path,
+        **_turned(await config_revisions(database, before=start, limit=_REVISIONS + 1, source=named)),
     )
-
-
-def difference(before: dict[str, Any] | None, after: dict[str, Any] | None) -> list[tuple[str, str, str]]:
-    """Two states of a resource, field by field: what is the ``same``, what was ``old``, what is ``new``."""
-    lines = []
-    for name in sorted({*(before or {}), *(after or {})}):
-        old = None if before is None or name not in before else show_value(before[name])
-        new = None if after is None or name not in after else show_value(after[name])
-        if old == new:
-            lines.append(("same", name, old or ""))
-            continue
-        if old is not None:
-            lines.append(("old", name, old))
-        if new is not None:
-            lines.append(("new", name, new))
-    return lines

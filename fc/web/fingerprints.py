@@ -35,7 +35,7 @@ SELECT concat_ws('|',
     (SELECT max(completed_at) FROM builds),
     (SELECT string_agg(id || status, ',' ORDER BY evaluation_time DESC)
      FROM (SELECT id, status, evaluation_time FROM evaluations ORDER BY evaluation_time DESC LIMIT 50) x),
-    (SELECT string_agg(concat_ws(',', status, last_seen_commit, error_message), ';' ORDER BY name) FROM config_sources WHERE project_id IS NULL),
+    (SELECT string_agg(concat_ws(',', status, active, last_seen_commit, error_message), ';' ORDER BY name) FROM config_sources WHERE project_id IS NULL),
     (SELECT count(*) FROM config_pauses WHERE ended_at IS NULL AND (paused_until IS NULL OR paused_until > now())),
     (SELECT string_agg(concat_ws(',', name, enabled, max_jobs, consecutive_failures, disabled_until), ';' ORDER BY name)
      FROM remote_builders),
@@ -89,7 +89,7 @@ SELECT concat_ws('|',
 
 _CONFIGURATION = """
 SELECT concat_ws('|',
-    (SELECT string_agg(concat_ws(',', status, last_seen_commit, last_synced_at, error_message, errors, held), ';' ORDER BY name)
+    (SELECT string_agg(concat_ws(',', status, active, last_seen_commit, last_synced_at, error_message, errors, held, forced_at, opens_at, url), ';' ORDER BY name)
      FROM config_sources),
     (SELECT string_agg(concat_ws(',', id, paused_until > now()), ';' ORDER BY id) FROM config_pauses WHERE ended_at IS NULL),
     (SELECT string_agg(concat_ws(',', id, seen_at, message), ';' ORDER BY id) FROM config_drift WHERE ended_at IS NULL),

@@ -1,20 +1,16 @@
 """``/metrics``: numbers for Prometheus, from indexes and estimates, never from whole tables."""
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from litestar import Response, get
 
 from fc import __version__
 from fc.base.database import Database
 from fc.tables.builder_queries import list_builders
-from fc.tables.configuration_queries import config_sources
-from fc.tables.delegation_queries import project_file_statuses
-from fc.tables.drift_queries import drift_counts
 from fc.tables.overview_queries import current_load
+from fc.web.configuration_metrics import configuration_families
+from fc.web.exposition import Family, expose
 from fc.web.streams import Streams
 
 _KEPT = 5.0
@@ -24,7 +20,9 @@ _PAGE_SIZE = 4096
 
 _ESTIMATES = """
 SELECT relname, GREATEST(reltuples, 0)::bigint AS rows FROM pg_class
-WHERE relnamespace = 'public'::regnamespace AND relname IN ('builds', 'derivations', 'evaluations', 'build_steps')
+WHERE relnamespace = 'public'::regnamespace AND relname IN (
+    'builds', 'derivations', 'evaluations', 'build_steps', 'config_revisions', 'config_changes'
+)
 """
 _FINISHED = """
 SELECT status, count(*) AS builds FROM builds WHERE completed_at > now() - interval '1 hour' GROUP BY status
@@ -38,21 +36,6 @@ SELECT count(*) FROM (
     SELECT FROM notification_tasks WHERE status IN ('pending', 'running') LIMIT 10000
 ) unsent
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric with its samples: labels and a value each."""
-
-    name: str
-    kind: str
-    """``gauge`` or ``counter``."""
-    about: str
-    samples: list[tuple[dict[str, str], float]] = field(default_factory=list)
-
-    def add(self, value: float, **labels: str) -> None:
-        """One more sample."""
-        self.samples.append((labels, value))
 
 
 class Metrics:
@@ -72,7 +55,7 @@ class Metrics:
                 [
                     *await self._work(),
                     *await self._builders(),
-                    *await self._configuration(),
+                    *await configuration_families(self._database),
                     *await self._tables(),
                     *self._process(),
                 ]
@@ -136,29 +119,6 @@ class Metrics:
             up.add(one.health not in {"disabled", "backing_off"}, builder=one.name)
         return [slots, running, up]
 
-    async def _configuration(self) -> list[Family]:
-        synced, failures, moment = (
-            Family("fc_configuration_synced", "gauge", "Whether the last synchronisation went well."),
-            Family("fc_configuration_failures", "gauge", "Failed synchronisations in a row."),
-            Family(
-                "fc_configuration_synced_timestamp_seconds",
-                "gauge",
-                "When the database was last known to be as the repository says.",
-            ),
-        )
-        for source in await config_sources(self._database, projects=False):
-            synced.add(source.status == "synced", source=source.name)
-            failures.add(source.failures, source=source.name)
-            if source.last_synced_at is not None:
-                moment.add(source.last_synced_at.timestamp(), source=source.name)
-        files = Family("fc_configuration_project_files", "gauge", "Projects' own files by status.")
-        for status, count in (await project_file_statuses(self._database)).items():
-            files.add(count, status=status)
-        drifted = Family("fc_configuration_drifted", "gauge", "Resources whose rows are not as git says.")
-        for kind, count in (await drift_counts(self._database)).items():
-            drifted.add(count, kind=kind)
-        return [synced, failures, moment, files, drifted]
-
     async def _tables(self) -> list[Family]:
         unsent = Family(
             "fc_notifications_unsent", "gauge", "Deliveries that wait or run, counted up to 10000."
@@ -183,27 +143,6 @@ class Metrics:
                 [({}, _resident())],
             ),
         ]
-
-
-def expose(families: Iterable[Family]) -> str:
-    """Metrics in the text format that Prometheus reads."""
-    lines = []
-    for family in families:
-        lines += [f"# HELP {family.name} {family.about}", f"# TYPE {family.name} {family.kind}"]
-        for labels, value in family.samples:
-            named = ",".join(f'{name}="{_quoted(text)}"' for name, text in labels.items())
-            lines.append(
-                f"{family.name}{{{named}}} {_number(value)}" if named else f"{family.name} {_number(value)}"
-            )
-    return "\n".join(lines) + "\n"
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _number(value: Any) -> str:
-    return f"{float(value):.15g}"
 
 
 def _resident() -> int:

@@ -10,11 +10,12 @@ from fc.base.database import Database
 from fc.base.settings import Settings
 from fc.tables.build_queries import finished_builds, running_builds
 from fc.tables.builder_queries import LOCAL, list_builders, running_derivations
-from fc.tables.configuration_queries import config_sources
+from fc.tables.config_source_queries import project_source_statuses, settings_sources
 from fc.tables.evaluation_queries import recent_evaluations
 from fc.tables.overview_queries import current_load, queued_builds
 from fc.tables.pause_queries import config_pauses
 from fc.tables.project_queries import list_jobsets, list_projects
+from fc.web.configuration_shown import most_urgent_first, shown_sources
 from fc.web.rendering import Pages
 from fc.web.routing import live, page
 from fc.web.topics import Topics
@@ -37,6 +38,9 @@ async def overview(
     local_running = sum(work.builder == LOCAL for work in await running_derivations(database))
     local_jobs = settings.builders.local_jobs
     serving = [builder for builder in builders if builder.health in {"ok", "failing", "unknown"}]
+    pauses = await config_pauses(database)
+    sources = most_urgent_first(shown_sources(await settings_sources(database), pauses))
+    shown = [source for source in sources if source.row.active]
     return pages.response(
         request,
         "overview.html",
@@ -48,8 +52,9 @@ async def overview(
         builders=builders,
         builders_up=len(serving),
         local={"running": local_running, "max_jobs": local_jobs} if local_jobs or local_running else None,
-        sources=await config_sources(database, projects=False),
-        pauses=[one for one in await config_pauses(database) if not one.source.startswith("project/")],
+        sources=shown,
+        stopped=next((source for source in shown if source.state != "synced"), None),
+        project_sources=await project_source_statuses(database),
         projects=[(project, jobsets.get(project.name, [])) for project in await list_projects(database)],
         evaluations=await recent_evaluations(database, limit=10),
         running=await running_builds(database, _LINES),

@@ -14,6 +14,18 @@ from litestar.status_codes import HTTP_304_NOT_MODIFIED
 
 from fc import __version__
 from fc.web.ansi import last_line, plain, plain_lines
+from fc.web.configuration_shown import (
+    TONES,
+    WORDS,
+    changes_in_words,
+    counts_in_words,
+    kind_name,
+    resource_url,
+    scope_in_words,
+    source_url,
+)
+from fc.web.forge_links import commit_link, line_link
+from fc.web.shown_values import show_value
 from fc.web.static_files import StaticFiles
 from fc.web.statuses import evaluation_look, jobset_look, look
 from fc.web.times import between, duration, elapsed_tag, size, time_tag
@@ -53,6 +65,15 @@ class Pages:
             between=between,
             project_url=project_url,
             jobset_url=jobset_url,
+            source_url=source_url,
+            resource_url=resource_url,
+            commit_link=commit_link,
+            line_link=line_link,
+            changes_in_words=changes_in_words,
+            counts_in_words=counts_in_words,
+            scope_in_words=scope_in_words,
+            words=WORDS,
+            tones=TONES,
             version=__version__,
         )
         self._environment.filters.update(
@@ -64,6 +85,7 @@ class Pages:
             short=short,
             store_name=store_name,
             value=show_value,
+            kind_name=kind_name,
         )
 
     def render(
@@ -122,20 +144,3 @@ def store_name(path: str | None) -> str:
     """The name in a store path, without directory and hash; of a derivation, without ``.drv``."""
     name = (path or "").rpartition("/")[2].partition("-")[2]
     return name.removesuffix(".drv") or (path or "")
-
-
-def show_value(value: Any) -> str:
-    """A configuration value on one line, as YAML would have it."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case dict():
-            if set(value) in ({"secret"}, {"encrypted"}):
-                return f"«secret {value.get('secret', '')}".rstrip() + "»"
-            return "{" + ", ".join(f"{key}: {show_value(item)}" for key, item in value.items()) + "}"
-        case list():
-            return "[" + ", ".join(show_value(item) for item in value) + "]"
-        case _:
-            return str(value)

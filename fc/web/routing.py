@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from litestar import HttpMethod, route
+from litestar import HttpMethod, Request, route
 from litestar.handlers import HTTPRouteHandler
 
 from fc.web.rendering import Live
@@ -28,3 +28,9 @@ def cursor(text: str | None) -> uuid.UUID | None:
         return uuid.UUID(text) if text else None
     except ValueError:
         return None
+
+
+def rest_of_path(request: Request[Any, Any, Any], prefix: str) -> str:
+    """What follows ``prefix`` in the address, just as it was asked for: names may hold slashes, even two in a row."""
+    path: str = request.scope["path"]
+    return path.removeprefix(prefix)

@@ -42,6 +42,13 @@ _LOOKS: dict[str, Look] = {
     # configuration
     "synced": Look("synced", "good", "good"),
     "held": Look("held until confirmed", "warn", "clock"),
+    "waiting": Look("waits for its window", "wait", "clock"),
+    "unread": Look("not read yet", "wait", "wait"),
+    "paused": Look("paused", "warn", "clock"),
+    "pinned": Look("pinned by a rollback", "warn", "clock"),
+    "in_force": Look("in force", "good", "good"),
+    "gone": Look("not in force any more", "off", "off"),
+    "retired": Look("not followed any more", "off", "off"),
     "applied": Look("applied", "good", "good"),
     # deliveries
     "completed": Look("delivered", "good", "good"),

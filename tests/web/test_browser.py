@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page, expect
 from fc.base.database import Database
 from tests.support.browser import chromium, screenshots, watched_page
 from tests.support.story_rows import Story
+from tests.support.story_sources import Several, tell_sources
 
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text(encoding="utf-8")
 PATIENCE = 30_000
@@ -39,11 +40,60 @@ def paths(story: Story) -> dict[str, str]:
         "log": f"/builds/{story.build(main, 'gateway.x86_64-linux')}/log?line=120#L120",
         "builders": "/builders",
         "configuration": "/configuration",
+        "configuration-source": "/configuration/sources/main",
+        "configuration-resource": "/configuration/resources/jobset/nimbus/main",
+        "configuration-resources": "/configuration/resources?kind=remote_builder",
         "revision": f"/configuration/revisions/{story.revisions[2]}",
         "revision-failed": f"/configuration/revisions/{story.revisions[3]}",
         "notifications": "/notifications",
         "api": "/api",
     }
+
+
+def paths_of_several(several: Several) -> dict[str, str]:
+    """Pages of configuration out of several sources."""
+    return {
+        "sources": "/configuration",
+        "sources-overview": "/",
+        "sources-failed": "/configuration/sources/hardware",
+        "sources-held": "/configuration/sources/team-data",
+        "sources-project": "/configuration/sources/project/station-007",
+        "sources-projects": "/configuration/sources",
+        "sources-revision-held": f"/configuration/revisions/{several.held}",
+        "sources-revision-huge": f"/configuration/revisions/{several.huge}",
+        "sources-resource": "/configuration/resources/jobset/kestrel/next",
+        "sources-resource-gone": "/configuration/resources/jobset/kestrel/edge",
+        "sources-resources": "/configuration/resources?kind=project&prefix=station",
+    }
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_pages_of_several_sources_are_sound_and_legible(
+    browser: Browser, server: str, story: Story, database: Database, tmp_path: Path, scheme: str
+) -> None:
+    several = await tell_sources(database, story)
+    for size, (width, height) in (SIZES | {"phone": (390, 844)}).items():
+        async with watched_page(
+            browser, server, viewport={"width": width, "height": height}, color_scheme=scheme
+        ) as watched:
+            for name, path in paths_of_several(several).items():
+                await _look(watched.page, path, screenshots(tmp_path) / f"{name}-{scheme}-{size}.png")
+            answer = await watched.page.goto("/configuration/resources/jobset/kestrel/nxt")
+            assert answer is not None
+            assert answer.status == 404
+            assert await watched.page.evaluate(CONTRAST) == []
+            await watched.page.screenshot(path=screenshots(tmp_path) / f"sources-unknown-{scheme}-{size}.png")
+
+
+async def _look(page: Page, path: str, picture: Path) -> None:
+    """Open a page, and see that it is as wide as the window, and legible."""
+    answer = await page.goto(path)
+    assert answer is not None
+    assert answer.status == 200, path
+    overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert overflow <= 0, f"{path} is {overflow} pixels too wide"
+    assert await page.evaluate(CONTRAST) == [], path
+    await page.screenshot(path=picture, full_page=True)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -57,13 +107,7 @@ async def test_every_page_is_sound_and_legible(
         ) as watched:
             page = watched.page
             for name, path in paths(story).items():
-                answer = await page.goto(path)
-                assert answer is not None
-                assert answer.status == 200, path
-                overflow = await page.evaluate("document.documentElement.scrollWidth - innerWidth")
-                assert overflow <= 0, f"{name} is {overflow} pixels too wide at {width}"
-                assert await page.evaluate(CONTRAST) == [], name
-                await page.screenshot(path=directory / f"{name}-{scheme}-{size}.png", full_page=True)
+                await _look(page, path, directory / f"{name}-{scheme}-{size}.png")
             await page.set_viewport_size({"width": width, "height": 1010})
             await page.goto("/")
             await page.screenshot(path=directory / f"top-{scheme}-{size}.png")

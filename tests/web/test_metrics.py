@@ -6,7 +6,7 @@ from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
 from fc.base.database import Database
-from fc.web.metrics import Family, expose
+from fc.web.exposition import Family, expose
 from tests.support.story_rows import Story
 
 Client = AsyncTestClient[Litestar]
@@ -22,7 +22,13 @@ async def test_the_numbers_are_those_of_the_story(client: Client, story: Story) 
         'fc_evaluations{status="running"} 1',
         'fc_builder_up{builder="anvil-2"} 0',
         'fc_builder_running{builder="graviton"} 1',
-        'fc_configuration_synced{source="main"} 1',
+        'fc_configuration_source_status{source="main",status="synced"} 1',
+        'fc_configuration_source_status{source="main",status="failed"} 0',
+        'fc_configuration_sync_failures{source="main"} 0',
+        'fc_configuration_paused{source="main"} 0',
+        'fc_configuration_project_sources{status="failed"} 0',
+        'fc_configuration_resources{kind="jobset"} 2',
+        'fc_configuration_revisions_last_hour{status="applied"} 0',
         "fc_notifications_unsent 1",
         "fc_streams_open 0",
     ):
