@@ -83,7 +83,7 @@ class Signatures:
             self._keys, self._known = keys, {}
         unknown = [commit for commit in dict.fromkeys(commits) if commit not in self._known]
         if unknown:
-            async with _programs(self._gpg and keyring, self._ssh and signers) as variables:
+            async with _programs(keyring if self._gpg else None, signers if self._ssh else None) as variables:
                 for start in range(0, len(unknown), _BATCH):
                     self._known |= await self._look(unknown[start : start + _BATCH], variables)
         return {commit: self._known[commit] for commit in commits}

@@ -42,6 +42,7 @@ _LOOKS: dict[str, Look] = {
     # configuration
     "synced": Look("synced", "good", "good"),
     "held": Look("held until confirmed", "warn", "clock"),
+    "waiting": Look("waiting for a sync window", "warn", "clock"),
     "applied": Look("applied", "good", "good"),
     # deliveries
     "completed": Look("delivered", "good", "good"),
