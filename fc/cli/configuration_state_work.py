@@ -106,10 +106,24 @@ def _lines(source: ConfigSource) -> list[str]:
     if source.held is not None:
         shown = source.held.digest[:DIGEST_SHOWN]
         lines += [f"  held: {reason}" for reason in source.held.reasons]
-        lines.append(
-            f"  if it is meant: fcctl confirm {shown}, or a commit with the line 'FC-Confirm: {shown}' at its end"
+        otherwise = (
+            f", or a commit with the line 'FC-Confirm: {shown}' at its end" if source.held.by_commit else ""
         )
+        lines.append(f"  if it is meant: fcctl confirm {shown}{otherwise}")
+    elif source.waiting is not None:
+        when = (
+            "no sync window opens, as far as can be foreseen"
+            if source.opens_at is None
+            else f"until {source.opens_at:%Y-%m-%d %H:%M %Z}, when a sync window opens"
+        )
+        lines.append(f"  waiting: {when}")
+        lines.append(f"  to have it applied now: fcctl confirm {source.waiting.digest[:DIGEST_SHOWN]}")
     elif source.error_message is not None:
         lines.append(f"  error: {source.error_message}")
     lines += [f"  {problem}" for problem in source.errors]
+    if source.forced_at is not None:
+        lines.append(
+            f"  the branch was moved away from {source.forced_from}, the commit in force, "
+            f"as was noticed at {source.forced_at:%Y-%m-%d %H:%M %Z}"
+        )
     return lines

@@ -77,12 +77,12 @@ def _spans(window: SyncWindow, moment: datetime) -> Iterator[tuple[datetime, dat
     length = timedelta(seconds=window.duration)
     begin = (moment.astimezone(UTC) - length).astimezone(ZoneInfo(window.timezone))
     span: tuple[datetime, datetime] | None = None
-    number = 0
     for number, fired in enumerate(islice(CronSim(window.schedule, begin), _FIRINGS), 1):
         start = fired.astimezone(UTC)
         if span is not None and start > span[1]:
             yield span
             span = None
-        span = (start if span is None else span[0], start + length)
-    # Behind the last firing that is looked at nothing is known of an end.
-    yield from () if span is None else [(span[0], _UNFORESEEN if number == _FIRINGS else span[1])]
+        # Behind the last firing that is looked at nothing is known of an end.
+        end = _UNFORESEEN if number == _FIRINGS else start + length
+        span = (start if span is None else span[0], end)
+    yield from () if span is None else [span]
