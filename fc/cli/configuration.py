@@ -1,7 +1,7 @@
 """Commands about configuration repositories: validate, plan, apply, schema."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from typing_extensions import override
@@ -9,6 +9,16 @@ from typing_extensions import override
 from fc.base.settings import load_settings
 from fc.cli.options import settings_option
 
+Form = Literal["text", "json", "github"]
+_FORMS = ("text", "json", "github")
+_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(_FORMS),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or as annotations of a GitHub workflow.",
+)
 _directory = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 
 
@@ -36,8 +46,9 @@ class _PlanCommand(click.Command):
 
 @click.command()
 @_directory
+@_format
 @click.pass_context
-def validate(context: click.Context, directory: Path) -> None:
+def validate(context: click.Context, directory: Path, form: Form) -> None:
     """Check the configuration below DIR, without a database or a network.
 
     Every problem of every file is shown at once, as file:line:column: message. Exit status 0: it is valid, 1: it is
@@ -45,22 +56,46 @@ def validate(context: click.Context, directory: Path) -> None:
     """
     from fc.cli.configuration_work import run_validate
 
-    context.exit(run_validate(directory))
+    context.exit(run_validate(directory, form))
 
 
 @click.command(cls=_PlanCommand)
 @_directory
 @settings_option
-@click.option("--json", "as_json", is_flag=True, help="The plan as JSON.")
+@_format
+@click.option("--json", "form", flag_value="json", help="Short for --format json.")
+@click.option(
+    "--source", default="default", show_default=True, help="The configuration source that DIR would be."
+)
+@click.option(
+    "--server",
+    metavar="URL",
+    help="Ask this running service, instead of a database that is reached from here.",
+)
+@click.option(
+    "--token-file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="With --server: file that holds an API key of an admin; none: the variable FC_TOKEN.",
+)
 @click.pass_context
-def plan(context: click.Context, directory: Path, settings_file: Path | None, *, as_json: bool) -> None:
+def plan(
+    context: click.Context,
+    directory: Path,
+    settings_file: Path | None,
+    form: Form,
+    source: str,
+    server: str | None,
+    token_file: Path | None,
+) -> None:
     """Show what applying the configuration below DIR would change. Changes nothing.
 
     Exit status 0: nothing would change, 2: something would, 1: error.
     """
-    from fc.cli.configuration_work import run_plan
+    from fc.cli.configuration_work import run_plan, run_remote_plan
 
-    context.exit(run_plan(directory, load_settings(settings_file), as_json=as_json))
+    if server is not None:
+        context.exit(run_remote_plan(directory, server, token_file, form, source))
+    context.exit(run_plan(directory, load_settings(settings_file), form, source))
 
 
 @click.command()

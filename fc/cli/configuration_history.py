@@ -96,9 +96,19 @@ def resume(settings_file: Path | None) -> None:
     type=click.Path(file_okay=False, path_type=Path),
     help="Write files here, as they are laid out in git, instead of one document to standard output.",
 )
+@click.option(
+    "--into",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Edit the files below this directory, a working copy, so that planning it changes nothing: only what differs.",
+)
 @click.option("--revision", help="As it was after this revision; none: as it is in force.")
-def export(settings_file: Path | None, directory: Path | None, *, revision: str | None) -> None:
+def export(
+    settings_file: Path | None, directory: Path | None, into: Path | None, *, revision: str | None
+) -> None:
     """Print what git owns as the YAML that declares it: planning it changes nothing."""
     from fc.cli.configuration_history_work import run_export
 
-    asyncio.run(run_export(load_settings(settings_file), directory=directory, revision=revision))
+    if directory is not None and into is not None:
+        message = "--directory writes new files, --into edits those that are there; give one of them"
+        raise click.UsageError(message)
+    asyncio.run(run_export(load_settings(settings_file), directory=directory, into=into, revision=revision))

@@ -16,11 +16,21 @@ from fc.base.durations import parse_duration
 from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
+from fc.cli.configuration_into import bring
 from fc.cli.connect import opened
+from fc.cli.new_files import write_new_files
 from fc.config.apply import make_guarded_plan
 from fc.config.errors import PlanHeldError
 from fc.config.export import export_files, export_text
-from fc.config.history import Past, Rebuilt, find_revision, live_state, resource_history, state_at
+from fc.config.history import (
+    Past,
+    Rebuilt,
+    find_revision,
+    live_state,
+    owned_by_all_others,
+    resource_history,
+    state_at,
+)
 from fc.config.pauses import pause, resume
 from fc.config.render import applied_line, plan_text
 from fc.config.rollback import recompile, roll_back
@@ -103,30 +113,26 @@ async def run_resume(settings: Settings) -> None:
     click.echo("resumed: the newest commit is applied now" if paused else "it was not paused")
 
 
-async def run_export(settings: Settings, *, directory: Path | None, revision: str | None) -> None:
-    """Write what git owns as YAML."""
+async def run_export(
+    settings: Settings, *, directory: Path | None, into: Path | None, revision: str | None
+) -> None:
+    """Write what git owns as YAML, to standard output, new files, or a working copy."""
     async with opened(settings) as database:
         if revision is not None:
             stored = (await _rebuilt(database, revision)).resources
         else:
             async with database.transaction() as connection:
                 stored = await live_state(connection, SOURCE)
+        async with database.transaction() as connection:
+            others = await owned_by_all_others(connection, SOURCE)
+    if into is not None:
+        bring(into, stored, settings, others)
+        return
     if directory is None:
         click.echo(export_text(stored), nl=False)
         return
     files = export_files(stored)
-    taken = [name for name in files if (directory / name).exists()]
-    if taken:
-        message = f"{directory / taken[0]} is there already; nothing was written, so nothing was lost"
-        raise ConflictError(message)
-    root = directory.resolve()
-    for name, text in files.items():
-        path = root / name
-        if not path.resolve().is_relative_to(root):
-            message = f"{name!r} is no place below {directory}"
-            raise InvalidInputError(message)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+    write_new_files(directory, files)
     click.echo(f"{directory}: wrote {len(stored)} resources in {len(files)} files", err=True)
 
 

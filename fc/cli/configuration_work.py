@@ -1,28 +1,29 @@
 """What the commands about configuration do; each returns its exit status."""
 
 import asyncio
-import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
-import msgspec
-from rich.console import Console
 
 from fc.base.errors import ConflictError
 from fc.base.paths import shipped
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
+from fc.cli.configuration_output import Form, errors_shown, show_plan, show_problems, show_valid
 from fc.cli.connect import opened
+from fc.cli.remote_plan import plan_remotely
 from fc.config.apply import apply, make_guarded_plan
 from fc.config.compile import Compiled, compile_fragments
-from fc.config.diff import Plan
 from fc.config.errors import ConfigurationError, PlanHeldError
 from fc.config.inventory import Origin
 from fc.config.load import Loader
 from fc.config.outside import FORM_ONLY, Surroundings
-from fc.config.render import applied_line, plan_json, plan_text
+from fc.config.plan_view import PlanView, view
+from fc.config.planning import plan_loaded
+from fc.config.render import applied_line
 from fc.config.schema import schema_files, schema_text
 from fc.config.sealing import seal
 from fc.config.sources import SOURCE
@@ -31,26 +32,34 @@ _CHANGES = 2
 """Exit status of a plan with changes."""
 
 
-def run_validate(directory: Path) -> int:
+def run_validate(directory: Path, form: Form) -> int:
     """Check a directory; 0 or 1."""
     try:
-        compiled, files = _compile(directory, FORM_ONLY)
+        with errors_shown(form):
+            compiled, files = _compile(directory, FORM_ONLY)
     except ConfigurationError as error:
-        return _show_problems(directory, error)
-    click.echo(f"{directory}: valid, {len(compiled.resources)} resources in {files} files")
+        return show_problems(directory, error.problems, form)
+    show_valid(directory, len(compiled.resources), files, form)
     return 0
 
 
-def run_plan(directory: Path, settings: Settings, *, as_json: bool) -> int:
+def run_plan(directory: Path, settings: Settings, form: Form, source: str) -> int:
     """Show a plan; 0 nothing would change, 2 something would, 1 the configuration has problems."""
+    return _show(directory, form, lambda: asyncio.run(_plan(directory, settings, source)))
+
+
+def run_remote_plan(directory: Path, server: str, token_file: Path | None, form: Form, source: str) -> int:
+    """Show the plan that a running service makes of a directory, as ``run_plan`` does."""
+    return _show(directory, form, lambda: plan_remotely(directory, server, token_file, source))
+
+
+def _show(directory: Path, form: Form, make: Callable[[], PlanView]) -> int:
     try:
-        plan, reasons = asyncio.run(_plan(_sealed(directory, settings), settings))
+        with errors_shown(form):
+            plan = make()
     except ConfigurationError as error:
-        return _show_problems(directory, error)
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(plan_json(plan, reasons)), indent=2).decode())
-    else:
-        _console().print(plan_text(plan, reasons), end="")
+        return show_problems(directory, error.problems, form)
+    show_plan(plan, directory, form)
     return _CHANGES if plan.changes else 0
 
 
@@ -59,7 +68,7 @@ def run_apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str 
     try:
         return asyncio.run(_apply(directory, settings, yes=yes, confirmed=confirmed))
     except ConfigurationError as error:
-        return _show_problems(directory, error)
+        return show_problems(directory, error.problems)
 
 
 def run_schema(output: Path | None, *, check: bool) -> int:
@@ -88,9 +97,14 @@ def run_schema(output: Path | None, *, check: bool) -> int:
     return 1 if stale else 0
 
 
-async def _plan(compiled: Compiled, settings: Settings) -> tuple[Plan, tuple[str, ...]]:
-    async with opened(settings) as database:
-        return await make_guarded_plan(database, SOURCE, compiled.resources)
+async def _plan(directory: Path, settings: Settings, source: str) -> PlanView:
+    loaded = Loader(Surroundings.of(settings)).load_directory(directory)
+    problems = [*loaded.problems, *(problem for one in loaded.fragments for problem in one.problems)]
+    if not problems:
+        async with opened(settings) as database:
+            return await plan_loaded(database, settings, secrets_of(settings), source, loaded)
+    # No database is needed to see these; what the files say together comes on top.
+    raise ConfigurationError([*problems, *compile_fragments(loaded.fragments, loaded.problems).problems])
 
 
 async def _apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str | None) -> int:
@@ -103,7 +117,7 @@ async def _apply(directory: Path, settings: Settings, *, yes: bool, confirmed: s
         )
     async with opened(settings) as database:
         plan, reasons = await make_guarded_plan(database, SOURCE, compiled.resources)
-        _console().print(plan_text(plan, reasons), end="")
+        show_plan(view(plan, reasons), directory)
         given = () if confirmed is None else (confirmed,)
         if reasons and not plan.confirmed_by(given):
             raise PlanHeldError(plan, reasons)
@@ -145,18 +159,3 @@ def _sealed(directory: Path, settings: Settings) -> Compiled:
     if compiled.problems:
         raise ConfigurationError(compiled.problems)
     return compiled
-
-
-def _show_problems(directory: Path, error: ConfigurationError) -> int:
-    """Every problem on standard error, with paths that can be clicked on from here."""
-    for problem in error.problems:
-        click.echo(
-            os.path.normpath(directory / problem.file) + str(problem).removeprefix(problem.file), err=True
-        )
-    count = len(error.problems)
-    click.echo(f"fcctl: {count} problem{'s' if count > 1 else ''} in {directory}", err=True)
-    return 1
-
-
-def _console() -> Console:
-    return Console(soft_wrap=True, highlight=False)

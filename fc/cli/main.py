@@ -8,7 +8,13 @@ from typing_extensions import override
 
 from fc import __version__
 from fc.base.errors import FcError
-from fc.cli import configuration, configuration_history, configuration_state, service
+from fc.cli import (
+    configuration,
+    configuration_history,
+    configuration_import,
+    configuration_state,
+    service,
+)
 from fc.cli.demo import command as demo
 
 
@@ -47,6 +53,7 @@ for _command in (
     *configuration.commands(),
     *configuration_state.commands(),
     *configuration_history.commands(),
+    *configuration_import.commands(),
 ):
     cli.add_command(_command)
 

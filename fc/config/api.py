@@ -15,6 +15,7 @@ from fc.base.secrets import Secrets
 from fc.base.settings import Settings
 from fc.base.source_settings import SourceSettings
 from fc.config.drift import Drift, find_drift
+from fc.config.plan_api import plan_working_copy
 from fc.config.sources import SOURCE, confirm, request_sync
 from fc.forge.events import Event, Forge, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
@@ -223,5 +224,6 @@ ROUTES = [
     get_configuration_revision,
     confirm_plan,
     get_configuration_drift,
+    plan_working_copy,
 ]
 """What the application serves of configuration."""

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -17,6 +17,8 @@ _PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+()-]*(?:(?: |:(?=[A-Za-z0-9_./-])
 _WORDS = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9._/-]*")
 """A key that needs no quotes."""
+_WORD = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@+-]*")
+"""Text that needs no quotes inside brackets either."""
 _ESCAPED = re.compile(
     "[^ -\ue5cd\ue5d0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]|[\x7f-\xa0\u2028\u2029\ud800-\udfff]"
 )
@@ -34,7 +36,7 @@ class Stored(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class _Form:
+class Form:
     """How declarations of a kind are written."""
 
     order: dict[str, int]
@@ -92,17 +94,98 @@ def secret_fields(kind: str) -> frozenset[str]:
     return frozenset(name for (one, _), form in _FORMS.items() if one == kind for name in form.secrets)
 
 
+def form_of(stored: Stored) -> Form:
+    """How declarations like ``stored`` are written."""
+    return _FORMS[stored.kind, stored.fields.get("type") if (stored.kind, None) not in _FORMS else None]
+
+
+def written_fields(stored: Stored) -> list[tuple[str, Any]]:
+    """What has to be written of ``stored``, in the order of the language.
+
+    Raises:
+        EncryptedError: as of ``export_text``.
+    """
+    form = form_of(stored)
+    written = []
+    # PostgreSQL keeps the fields of a JSON object in an order of its own.
+    for name, value in sorted(stored.fields.items(), key=lambda one: form.order.get(one[0], -1)):
+        if name in form.secrets and isinstance(value, dict) and "secret" not in value:
+            raise EncryptedError(stored, name)
+        if name not in form.defaults or form.defaults[name] != value:
+            written.append((name, value))
+    return written
+
+
+def is_listed(kind: str) -> bool:
+    """Whether declarations of ``kind`` are a list, not a mapping of names."""
+    return kind in _LISTED
+
+
+def written_name(stored: Stored, beside: Iterable[Stored]) -> str | None:
+    """The name that an item of a list has to write; none: it is derived, among those ``beside`` it and itself."""
+    name, kind = own_name(stored), stored.fields["type"]
+    alike = sum(one.fields["type"] == kind for one in beside)
+    derived = name == kind and (alike == 1 or "repository" not in stored.fields)
+    return None if derived or ":" in name else name
+
+
+def declaration_lines(root: Stored, inside: Iterable[Stored] = (), name: str | None = None) -> list[str]:
+    """What stands below the name of ``root``, not indented: its fields and what is ``inside`` it.
+
+    ``name``: of an item of a list, which writes it. Raises ``EncryptedError`` as ``export_text`` does.
+    """
+    lines = [*_fields(root, 0), *_sections(_grown([root, *inside])[0].inside, 0)]
+    if name is not None:
+        lines.insert(1, f"name: {written_value(name)}")
+    return lines or ["{}"]
+
+
+def declaration_in_brackets(root: Stored, inside: Iterable[Stored] = (), name: str | None = None) -> str:
+    """As ``declaration_lines``, on one line."""
+    return _on_one_line(_grown([root, *inside])[0], name)
+
+
+def _on_one_line(branch: _Branch, name: str | None = None) -> str:
+    scalar = _KINDS[branch.stored.kind].scalar
+    if scalar is not None:
+        return bracketed(branch.stored.fields[scalar])
+    secrets = form_of(branch.stored).secrets
+    parts = [
+        f"{field}: {written_value(value, secret=True) if field in secrets and value else bracketed(value)}"
+        for field, value in written_fields(branch.stored)
+    ]
+    if name is not None:
+        parts.insert(1, f"name: {bracketed(name)}")
+    for section, branches in branch.inside.items():
+        stored = [one.stored for one in branches]
+        if is_listed(stored[0].kind):
+            items = [_on_one_line(one, written_name(one.stored, stored)) for one in branches]
+            parts.append(f"{section}: [{', '.join(items)}]")
+        else:
+            named = [f"{written_key(own_name(one.stored))}: {_on_one_line(one)}" for one in branches]
+            parts.append(f"{section}: {{{', '.join(named)}}}")
+    return f"{{{', '.join(parts)}}}"
+
+
 def _tree(stored: Iterable[Stored]) -> dict[str, list[_Branch]]:
-    """Resources inside one another, in the order of the language and of their lines."""
+    """Resources by section, with those that stand inside them."""
     top: dict[str, list[_Branch]] = {}
-    known: dict[tuple[str, str], _Branch] = {}
+    for branch in _grown(stored):
+        top.setdefault(_KINDS[branch.stored.kind].section, []).append(branch)
+    return top
+
+
+def _grown(stored: Iterable[Stored]) -> list[_Branch]:
+    """Those that stand inside none of the others, in the order of the language and of their lines."""
+    top: list[_Branch] = []
+    known: dict[tuple[str | None, str], _Branch] = {}
     order = {kind.name: number for number, kind in enumerate(KINDS)}
     depth = {kind.name: _depth(kind) for kind in KINDS}
     for one in sorted(stored, key=lambda one: (depth[one.kind], order[one.kind], one.line, one.key)):
         kind = _KINDS[one.kind]
         branch = known[one.kind, one.key] = _Branch(one)
-        sections = top if kind.parent is None else known[kind.parent, _parent_key(one)].inside
-        sections.setdefault(kind.section, []).append(branch)
+        around = known.get((kind.parent, parent_key(one)))
+        (top if around is None else around.inside.setdefault(kind.section, [])).append(branch)
     return top
 
 
@@ -110,11 +193,12 @@ def _depth(kind: Kind) -> int:
     return 0 if kind.parent is None else 1 + _depth(_KINDS[kind.parent])
 
 
-def _parent_key(stored: Stored) -> str:
+def parent_key(stored: Stored) -> str:
+    """The key of the resource that it stands inside; empty: of none."""
     return "/".join(stored.key.split("/", _depth(_KINDS[stored.kind]))[:-1])
 
 
-def _own_name(stored: Stored) -> str:
+def own_name(stored: Stored) -> str:
     """The last part of the key, which may itself hold slashes."""
     return stored.key.split("/", _depth(_KINDS[stored.kind]))[-1]
 
@@ -127,9 +211,9 @@ def _sections(sections: dict[str, list[_Branch]], indent: int) -> Iterator[str]:
             yield from _items(branches, indent + 2)
             continue
         for branch in branches:
-            name = _key(_own_name(branch.stored))
+            name = written_key(own_name(branch.stored))
             if kind.scalar is not None:
-                yield f"{' ' * (indent + 2)}{name}: {_value(branch.stored.fields[kind.scalar])}"
+                yield f"{' ' * (indent + 2)}{name}: {written_value(branch.stored.fields[kind.scalar])}"
                 continue
             lines = [*_fields(branch.stored, indent + 4), *_sections(branch.inside, indent + 4)]
             yield f"{' ' * (indent + 2)}{name}:{'' if lines else ' {}'}"
@@ -138,51 +222,53 @@ def _sections(sections: dict[str, list[_Branch]], indent: int) -> Iterator[str]:
 
 def _items(branches: list[_Branch], indent: int) -> Iterator[str]:
     """Declarations in a list; a name that is derived from the others is not written."""
-    types = Counter(branch.stored.fields["type"] for branch in branches)
     for branch in branches:
-        name, kind = _own_name(branch.stored), branch.stored.fields["type"]
+        name = written_name(branch.stored, (one.stored for one in branches))
         lines = list(_fields(branch.stored, indent + 2))
-        derived = name == kind and (types[kind] == 1 or "repository" not in branch.stored.fields)
-        if not derived and ":" not in name:
-            lines.insert(1, f"{' ' * (indent + 2)}name: {_value(name)}")
+        if name is not None:
+            lines.insert(1, f"{' ' * (indent + 2)}name: {written_value(name)}")
         yield f"{' ' * indent}- {lines[0].lstrip()}"
         yield from lines[1:]
 
 
 def _fields(stored: Stored, indent: int) -> Iterator[str]:
     """What differs from the defaults."""
-    form = _FORMS[stored.kind, stored.fields.get("type") if (stored.kind, None) not in _FORMS else None]
-    # PostgreSQL keeps the fields of a JSON object in an order of its own.
-    for name, value in sorted(stored.fields.items(), key=lambda one: form.order.get(one[0], -1)):
-        if name in form.secrets and isinstance(value, dict) and "secret" not in value:
-            raise EncryptedError(stored, name)
-        if name not in form.defaults or form.defaults[name] != value:
-            yield f"{' ' * indent}{name}: {_value(value, secret=name in form.secrets)}"
+    form = form_of(stored)
+    for name, value in written_fields(stored):
+        yield f"{' ' * indent}{name}: {written_value(value, secret=name in form.secrets)}"
 
 
-def _value(value: Any, *, secret: bool = False) -> str:
+def written_value(value: Any, *, secret: bool = False) -> str:
     """A value on one line."""
     if secret and isinstance(value, dict):
         return f"!secret {_text(value['secret'])}"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_key(name)}: {_inner(one)}' for name, one in value.items())}}}"
+        return f"{{{', '.join(f'{written_key(name)}: {bracketed(one)}' for name, one in value.items())}}}"
     if isinstance(value, list):
-        return f"[{', '.join(map(_inner, value))}]"
+        return f"[{', '.join(map(bracketed, value))}]"
     return _text(value) if isinstance(value, str) else json.dumps(value)
 
 
-def _inner(value: Any) -> str:
+def bracketed(value: Any) -> str:
     """A value inside brackets, where more characters have a meaning."""
-    plain = isinstance(value, str) and _NAME.fullmatch(value) and value.lower() not in _WORDS
-    return _quoted(value) if isinstance(value, str) and not plain else _value(value)
+    plain = isinstance(value, str) and _WORD.fullmatch(value) and value.lower() not in _WORDS
+    return _quoted(value) if isinstance(value, str) and not plain else written_value(value)
 
 
-def _key(name: str) -> str:
+def written_key(name: str) -> str:
+    """A key of a mapping."""
     return name if _NAME.fullmatch(name) and name.lower() not in _WORDS else _quoted(name)
 
 
 def _text(value: str) -> str:
     return value if _PLAIN.fullmatch(value) and value.lower() not in _WORDS else _quoted(value)
+
+
+def quoted_as(value: str, old: str) -> str | None:
+    """``value`` in the quotes that ``old``, as it is written, has; none: it has none."""
+    if old.startswith("'") and value.isprintable():
+        return "'{}'".format(value.replace("'", "''"))
+    return _quoted(value) if old.startswith(("'", '"')) else None
 
 
 def _quoted(value: str) -> str:
@@ -208,7 +294,7 @@ def _bare(shape: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
 
 def _forms(
     shape: inspect.StructType, kinds: dict[str, Kind]
-) -> Iterator[tuple[tuple[str, str | None], _Form, bool]]:
+) -> Iterator[tuple[tuple[str, str | None], Form, bool]]:
     """The form of every kind below ``shape``, by kind and type, and whether declarations of it are a list."""
     for one in shape.fields:
         kind = kinds.get(one.name)
@@ -224,11 +310,11 @@ def _forms(
                 yield from _forms(struct, SECTIONS.get(kind.name, {}))
 
 
-def _form(struct: inspect.StructType) -> _Form:
+def _form(struct: inspect.StructType) -> Form:
     defaults = {one.name: _default(one) for one in struct.fields if not one.required}
     secrets = frozenset(one.name for one in struct.fields if _bare(one.type)[1].get("secret"))
     order = {one.name: number for number, one in enumerate(struct.fields)}
-    return _Form(order, defaults, secrets)
+    return Form(order, defaults, secrets)
 
 
 def _default(one: inspect.Field) -> Any:

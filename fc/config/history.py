@@ -10,11 +10,13 @@ from fc.base.database import Database
 from fc.base.errors import ConflictError, InvalidInputError, NotFoundError
 from fc.base.git import CommitInfo
 from fc.base.secrets import REDACTED
+from fc.config.compile import ResourceId
 from fc.config.export import Stored, secret_fields
 from fc.config.language import KIND_BY_NAME, Fields
 from fc.config.wording import did_you_mean, known_names
 
 _LIVE = "SELECT kind, key, content, file, line FROM config_resources WHERE source = $1 ORDER BY kind, key"
+_OTHERS = "SELECT kind, key FROM config_resources WHERE source <> $1"
 _REVISION = """
 SELECT id, source, commit_hash, author, subject, committed_at, status, created_at FROM config_revisions WHERE id = $1
 """
@@ -46,6 +48,11 @@ async def live_state(connection: asyncpg.Connection, source: str) -> list[Stored
         Stored(row["kind"], row["key"], row["content"], row["file"], row["line"])
         for row in await connection.fetch(_LIVE, source)
     ]
+
+
+async def owned_by_all_others(connection: asyncpg.Connection, source: str) -> set[ResourceId]:
+    """Everything that other sources own: what ``source`` may refer to beside its own."""
+    return {(row["kind"], row["key"]) for row in await connection.fetch(_OTHERS, source)}
 
 
 class Rebuilt(NamedTuple):

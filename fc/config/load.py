@@ -58,7 +58,10 @@ class Loader:
         Raises:
             InvalidInputError: there is no such directory, or it holds too much.
         """
-        tree, contents = read_directory(directory)
+        return self.load(*read_directory(directory))
+
+    def load(self, tree: SourceTree, contents: dict[str, bytes]) -> Loaded:
+        """Every YAML file of ``tree``; ``contents``: by blob, of these and of what ``tree`` locates, once it did."""
         return self._finish(tree, self._drafts(tree, contents), contents)
 
     async def load_commit(self, mirror: GitMirror, commit: str, path: str) -> Loaded:

@@ -18,6 +18,7 @@ from ruamel.yaml.events import (
 )
 
 from fc.base.problems import Problem
+from fc.config.masking import masked, unmasked
 from fc.config.wording import did_you_mean
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -42,12 +43,6 @@ TAGS = {
 """Tags of single values, and what follows them."""
 _STANDARD = "tag:yaml.org,2002:"
 _MERGE = "<<"
-# libyaml 0.1, which ruamel.yaml carries, ends plain text inside [] and {} at every colon and question mark, so it
-# refuses {ssh_uri: ssh://host}, which YAML 1.2 allows. Where one of them cannot be an indicator it is therefore
-# masked by a character for private use, of the same width so that columns stay right.
-_COLON, _QUESTION = "\ue5ce", "\ue5cf"
-_PLAIN_COLON = re.compile(r"""(?<=[^\s"'\]}]):(?=[^\s,\[\]{}])""")
-_PLAIN_QUESTION = re.compile(r"(?<=\S)\?(?=[^\s,\[\]{}])")
 _UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ue5cd\ue5d0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
@@ -231,7 +226,7 @@ class _Composer:
 
     def run(self, text: str) -> None:
         """Compose every document of ``text``."""
-        parser = CParser(_PLAIN_QUESTION.sub(_QUESTION, _PLAIN_COLON.sub(_COLON, text)))
+        parser = CParser(masked(text))
         try:
             while True:
                 event = parser.get_event()
@@ -270,7 +265,7 @@ class _Composer:
         if tag is not None and not own and tag not in {"!", f"{_STANDARD}str"}:
             self._unknown_tag(event, "str")
         node = Scalar(
-            event.value.replace(_COLON, ":").replace(_QUESTION, "?"),
+            unmasked(event.value),
             mark.line + 1,
             mark.column + 1,
             plain=tag is None and not event.style,

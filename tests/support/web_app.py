@@ -21,13 +21,20 @@ def _given(value: Any) -> Provide:
 @asynccontextmanager
 async def serving(routes: Sequence[Any], **dependencies: Any) -> AsyncIterator[str]:
     """The address, without a slash at its end, at which ``routes`` answer while the block runs."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     app = Litestar(
         route_handlers=list(routes),
         dependencies={name: _given(value) for name, value in dependencies.items()},
     )
+    async with serving_app(app) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_app(app: Litestar) -> AsyncIterator[str]:
+    """As ``serving``, of a whole application."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
     server = Server(
         app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False
     )
