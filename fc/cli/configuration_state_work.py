@@ -8,12 +8,13 @@ import msgspec
 from fc.access.audit import record_event
 from fc.base.errors import InvalidInputError
 from fc.base.settings import Settings
+from fc.cli.chosen_source import chosen_source
 from fc.cli.connect import opened
 from fc.config.adoption import allow_adoption
 from fc.config.diff import DIGEST_SHOWN
 from fc.config.drift import find_drift
 from fc.config.language import KIND_BY_NAME
-from fc.config.sources import confirm, request_sync
+from fc.config.sources import confirm, request_every_sync
 from fc.config.wording import did_you_mean
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
 from fc.tables.pause_queries import ConfigPause, config_pauses
@@ -22,24 +23,25 @@ _DRIFTED = 2
 """Exit status of drift."""
 
 
-async def run_status(settings: Settings, *, as_json: bool) -> int:
-    """Show the sources; 0 all are in force, 1 not."""
+async def run_status(settings: Settings, named: str | None, *, as_json: bool) -> int:
+    """Show the sources, or the one that is named; 0 all are in force, 1 not."""
     async with opened(settings) as database:
-        sources = await config_sources(database)
+        source = None if named is None else await chosen_source(database, named)
+        sources = [one for one in await config_sources(database) if source in {None, one.name}]
         owned = await config_resource_counts(database)
-        pauses = await config_pauses(database)
+        pauses = [one for one in await config_pauses(database) if source in {None, one.source}]
     if as_json:
         state = msgspec.json.encode({"sources": sources, "resources": owned, "pauses": pauses})
         click.echo(msgspec.json.format(state, indent=2).decode())
     else:
         if not sources:
             click.echo("no configuration repository is followed")
-        for source in sources:
-            click.echo("\n".join(_lines(source)))
+        for followed in sources:
+            click.echo("\n".join(source_lines(followed)))
         for one in pauses:
-            click.echo(_pause_line(one))
+            click.echo(pause_line(one))
         click.echo(f"git owns {sum(owned.values())} resources")
-    return 0 if not pauses and all(source.status == "synced" for source in sources) else 1
+    return 0 if not pauses and all(one.status == "synced" for one in sources if one.active) else 1
 
 
 async def run_confirm(digest: str, settings: Settings) -> None:
@@ -64,11 +66,11 @@ async def run_adopt(kind: str, key: str, settings: Settings) -> None:
     async with opened(settings) as database, database.transaction() as connection:
         await allow_adoption(connection, name, key, actor)
         await record_event(connection, actor=actor, action="configure", kind=name, key=key)
-        await request_sync(connection)
+        await request_every_sync(connection)
     click.echo(f"{name.replace('_', ' ')} {key} is taken over as soon as git declares it")
 
 
-def _pause_line(one: ConfigPause) -> str:
+def pause_line(one: ConfigPause) -> str:
     """Why a source is not followed."""
     what = f"rolled back to {one.pinned_revision_id}" if one.pinned_revision_id is not None else "paused"
     until = (
@@ -96,10 +98,10 @@ async def run_drift(settings: Settings, *, as_json: bool) -> int:
     return _DRIFTED if found else 0
 
 
-def _lines(source: ConfigSource) -> list[str]:
+def source_lines(source: ConfigSource) -> list[str]:
     """One source for people."""
     lines = [
-        f"{source.name}: {source.status}  ({source.url}, branch {source.branch})",
+        f"{source.name}: {source.status if source.active else 'not followed any more'}  ({source.url}, branch {source.branch})",
         f"  in force: {source.applied_commit or 'nothing that came from git'}",
         f"  newest commit seen: {source.last_seen_commit or 'none'}",
     ]

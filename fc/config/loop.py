@@ -6,7 +6,9 @@ from typing import ClassVar
 from typing_extensions import override
 
 from fc.base import notify
+from fc.base.database import Database
 from fc.base.looping import Loop, Services
+from fc.config.sources import retire
 from fc.config.sync import Synchronizer
 
 
@@ -34,6 +36,27 @@ class ConfigurationLoop(Loop):
         return await self._synchronizer.synchronize()
 
 
+class ForgettingLoop(Loop):
+    """Marks every source as not followed: the settings name none."""
+
+    name: ClassVar[str] = "configuration"
+    channels: ClassVar[tuple[str, ...]] = ()
+    interval: ClassVar[float] = 3600.0
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+        self._done = False
+
+    @override
+    async def turn(self) -> bool:
+        """Do it once, when the process starts, as those do that follow something."""
+        if not self._done:
+            await retire(self._database, ())
+            self._done = True
+        return False
+
+
 def make_loops(services: Services) -> list[Loop]:
     """A loop for each configuration repository that the settings name: none waits for another.
 
@@ -42,6 +65,8 @@ def make_loops(services: Services) -> list[Loop]:
         SettingsError: a source has no URL, or two have one name.
     """
     followed = services.settings.configuration.followed
+    if not followed:
+        return [ForgettingLoop(services.database)]
     return [
         ConfigurationLoop(
             Synchronizer(services.settings, services.database, services.secrets, name, configured), followed

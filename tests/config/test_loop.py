@@ -14,7 +14,7 @@ from fc.base.nix_cli import Nix
 from fc.base.notify import Listener
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
-from fc.base.source_settings import ConfigurationSettings
+from fc.base.source_settings import ConfigurationSettings, SourceSettings
 from fc.config import sources
 from fc.config.loop import make_loops
 from tests.support.configuration import project
@@ -60,7 +60,13 @@ async def test_the_loop_follows_requests_at_once(
     await listener.close()
 
 
-def test_without_a_repository_there_is_no_loop(
-    settings: Settings, services: Callable[[Settings], Services]
+async def test_without_a_repository_what_was_followed_is_followed_no_more(
+    database: Database, settings: Settings, services: Callable[[Settings], Services]
 ) -> None:
-    assert make_loops(services(settings)) == []
+    await sources.register(database, "team", SourceSettings(url="https://git.example.org/team.git"))
+    (loop,) = make_loops(services(settings))
+    assert not await loop.turn()
+    assert await database.fetchval("SELECT active FROM config_sources") is False
+    await sources.register(database, "team", SourceSettings(url="https://git.example.org/team.git"))
+    assert not await loop.turn()
+    assert await database.fetchval("SELECT active FROM config_sources") is True
