@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 from cronsim import CronSim, CronSimError
 
+from fc.base.drift_settings import DriftSettings
 from fc.base.durations import Duration
 from fc.base.errors import SettingsError
 
@@ -122,6 +123,11 @@ class ConfigurationSettings(SourceSettings, forbid_unknown_fields=True, frozen=T
 
     environment: tuple[str, ...] = ()
     """Variables of the service that configuration may read with ``!env``."""
+    drift: DriftSettings = DriftSettings()
+    drift_interval: Duration = Duration(600)
+    """How often rows are compared with git when no notice asks for it."""
+    retention: Duration = Duration(90 * 86400)
+    """How long what git removed stays, disabled, with its history; 0: for ever."""
     sources: dict[SourceName, SourceSettings] = {}
     """Further repositories."""
 

@@ -14,8 +14,9 @@ from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, We
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
 from fc.base.source_settings import SourceSettings
-from fc.config.drift import Drift, find_drift
+from fc.config.drift_api import ROUTES as DRIFT
 from fc.config.plan_api import plan_working_copy
+from fc.config.resource_api import ROUTES as RESOURCES
 from fc.config.sources import SOURCE, confirm, request_sync
 from fc.forge.events import Event, Forge, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
@@ -210,20 +211,14 @@ async def get_configuration_revision(database: Database, revision_id: uuid.UUID)
     return RevisionDetail(found, await config_changes(database, revision_id))
 
 
-@get("/api/v1/configuration/drift", tags=["configuration"], summary="Rows that are not as git says")
-async def get_configuration_drift(database: Database) -> list[Drift]:
-    """Where rows say something else than what was applied from git, because somebody changed them by hand."""
-    async with database.transaction() as connection:
-        return await find_drift(connection)
-
-
 ROUTES = [
     configuration_hook,
     get_configuration,
     list_configuration_revisions,
     get_configuration_revision,
     confirm_plan,
-    get_configuration_drift,
     plan_working_copy,
+    *DRIFT,
+    *RESOURCES,
 ]
 """What the application serves of configuration."""

@@ -8,6 +8,7 @@ from typing_extensions import override
 from fc.base import notify
 from fc.base.database import Database
 from fc.base.looping import Loop, Services
+from fc.config.drift_loop import DriftLoop, RetentionLoop
 from fc.config.sources import retire
 from fc.config.sync import Synchronizer
 
@@ -39,7 +40,7 @@ class ConfigurationLoop(Loop):
 class ForgettingLoop(Loop):
     """Marks every source as not followed: the settings name none."""
 
-    name: ClassVar[str] = "configuration"
+    name: ClassVar[str] = "forgetting"
     channels: ClassVar[tuple[str, ...]] = ()
     interval: ClassVar[float] = 3600.0
 
@@ -58,18 +59,22 @@ class ForgettingLoop(Loop):
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """A loop for each configuration repository that the settings name: none waits for another.
+    """Loops for drift and retention, and one for each configuration repository that is named: none waits for another.
 
     Raises:
         InvalidInputError: a URL is no repository URL.
         SettingsError: a source has no URL, or two have one name.
     """
     followed = services.settings.configuration.followed
-    if not followed:
-        return [ForgettingLoop(services.database)]
     return [
-        ConfigurationLoop(
-            Synchronizer(services.settings, services.database, services.secrets, name, configured), followed
-        )
-        for name, configured in followed.items()
+        DriftLoop(services),
+        RetentionLoop(services),
+        *([] if followed else [ForgettingLoop(services.database)]),
+        *(
+            ConfigurationLoop(
+                Synchronizer(services.settings, services.database, services.secrets, name, configured),
+                followed,
+            )
+            for name, configured in followed.items()
+        ),
     ]

@@ -17,12 +17,14 @@ from fc.tables.configuration_queries import (
     config_revisions,
     config_sources,
 )
+from fc.tables.drift_queries import recorded_drift
 from fc.tables.pause_queries import config_pauses
 from fc.web.rendering import Pages, show_value
 from fc.web.routing import cursor, live, page
 from fc.web.topics import Topics
 
 _REVISIONS = 30
+_DRIFTED = 20
 _WORDS = {
     "create": "added",
     "update": "changed",
@@ -67,6 +69,7 @@ async def configuration_page(
     start = cursor(request.query_params.get("before"))
     revisions = await config_revisions(database, before=start, limit=_REVISIONS + 1)
     sources = await config_sources(database)
+    drifted = await recorded_drift(database, limit=_DRIFTED + 1)
     return pages.response(
         request,
         "configuration.html",
@@ -74,6 +77,8 @@ async def configuration_page(
         sources=sources,
         pauses={one.source: one for one in await config_pauses(database)},
         owned=await config_resource_counts(database),
+        drifted=drifted[:_DRIFTED],
+        more_drifted=len(drifted) > _DRIFTED,
         revisions=revisions[:_REVISIONS],
         before=start,
         older=revisions[_REVISIONS - 1].id if len(revisions) > _REVISIONS else None,

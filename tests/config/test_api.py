@@ -292,18 +292,6 @@ async def test_an_admin_confirms_a_plan_that_is_held_and_nobody_else(
     )
 
 
-async def test_the_api_shows_drift(database: Database, opened: Open) -> None:
-    await put(database, project("p", main="x"))
-    client = opened()
-    assert (await client.get("/api/v1/configuration/drift")).json() == []
-    await database.execute("UPDATE jobsets SET branch = 'y'")
-    (found,) = (await client.get("/api/v1/configuration/drift")).json()
-    assert (found["key"], found["fields"]) == (
-        "p/main",
-        [{"field": "branch", "declared": "x", "found": "y"}],
-    )
-
-
 async def test_a_plan_that_was_not_applied_is_shown_whole(
     opened: Open, database: Database, settings: Settings, tmp_path: Path
 ) -> None:

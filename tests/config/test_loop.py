@@ -41,7 +41,7 @@ async def test_the_loop_follows_requests_at_once(
     repository = Repository(tmp_path / "configuration")
     repository.commit({"fc.yaml": project("p", main="x")})
     followed = ConfigurationSettings(url=repository.url, poll_interval=Duration(3600))
-    (loop,) = make_loops(services(msgspec.structs.replace(settings, configuration=followed)))
+    loop = make_loops(services(msgspec.structs.replace(settings, configuration=followed)))[-1]
     listener = Listener(database_url)
     await listener.start()
     stop = asyncio.Event()
@@ -60,11 +60,17 @@ async def test_the_loop_follows_requests_at_once(
     await listener.close()
 
 
+def test_without_a_repository_only_what_is_there_is_looked_after(
+    settings: Settings, services: Callable[[Settings], Services]
+) -> None:
+    assert [loop.name for loop in make_loops(services(settings))] == ["drift", "retention", "forgetting"]
+
+
 async def test_without_a_repository_what_was_followed_is_followed_no_more(
     database: Database, settings: Settings, services: Callable[[Settings], Services]
 ) -> None:
     await sources.register(database, "team", SourceSettings(url="https://git.example.org/team.git"))
-    (loop,) = make_loops(services(settings))
+    loop = make_loops(services(settings))[-1]
     assert not await loop.turn()
     assert await database.fetchval("SELECT active FROM config_sources") is False
     await sources.register(database, "team", SourceSettings(url="https://git.example.org/team.git"))
