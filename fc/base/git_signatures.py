@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ from fc.base.git import GitMirror
 from fc.base.process import run_process
 
 _BATCH = 100
+_AGAIN_SECONDS = 600.0
+"""After this, what was not good is looked at again: it may have been the machine's fault."""
 _IMPORT_SECONDS = 60.0
 _FORMAT = "%H%x00%G?%x00%GK%x00%GF%x00%GP%x00%GS%x00"
 _FIELDS = 6
@@ -69,6 +72,7 @@ class Signatures:
         self._ssh = ssh
         self._keys = ""
         self._known: dict[str, Verdict] = {}
+        self._again = 0.0
 
     async def check(self, commits: Sequence[str]) -> dict[str, Verdict]:
         """What each of the commits, which were fetched, is worth.
@@ -81,6 +85,9 @@ class Signatures:
         keys = hashlib.sha256(hashlib.sha256(keyring).digest() + signers).hexdigest()
         if keys != self._keys:
             self._keys, self._known = keys, {}
+        if time.monotonic() >= self._again:
+            self._known = {commit: verdict for commit, verdict in self._known.items() if verdict.signer}
+            self._again = time.monotonic() + _AGAIN_SECONDS
         unknown = [commit for commit in dict.fromkeys(commits) if commit not in self._known]
         if unknown:
             async with _programs(keyring if self._gpg else None, signers if self._ssh else None) as variables:

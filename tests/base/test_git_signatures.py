@@ -192,6 +192,20 @@ async def test_a_missing_program_says_what_to_install(
         await Signatures(mirror, ring, None).check([commit])
 
 
+async def test_what_was_not_good_is_looked_at_again_after_a_while(
+    keys: GpgKeys, mirror: GitMirror, repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(git_signatures, "_AGAIN_SECONDS", 0.0)
+    good, bad = keys.sign(repository, ADA), keys.sign(repository, EVE)
+    await mirror.fetch("main")
+    signatures = Signatures(mirror, keys.keyring(tmp_path / "ring", ADA), None)
+    await signatures.check([good, bad])
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert (await signatures.check([good]))[good].signer is not None
+    with pytest.raises(EnvironmentMissingError):
+        await signatures.check([bad])
+
+
 @pytest.mark.parametrize("content", [None, b"", b"no keyring\n"])
 async def test_a_useless_keyring_is_one_clear_error(
     keys: GpgKeys, mirror: GitMirror, repository: Repository, tmp_path: Path, content: bytes | None
