@@ -4,6 +4,7 @@
   ``active`` says whether these name it still;
 - ``scope`` is what a source may declare, for readers;
 - ``forced_from`` is the commit that was in force when the branch was last moved to one that does not contain it;
+- ``synced_commit`` is the newest commit that was found to be in force: what comes after it is new, and the branch must hold it;
 - a plan may be ``waiting`` for a sync window, which opens at ``opens_at``;
 - revisions name who signed them, and are flagged (``report_pending_since``) until their commit status is planned;
 - indexes for pages: all revisions by time, and the resources of a kind whose key begins with a text.
@@ -16,9 +17,11 @@ ALTER TABLE config_sources
     ADD COLUMN project_id UUID REFERENCES projects (id) ON DELETE CASCADE,
     ADD COLUMN active BOOLEAN NOT NULL DEFAULT true,
     ADD COLUMN scope JSONB NOT NULL DEFAULT '[]',
+    ADD COLUMN synced_commit VARCHAR(64),
     ADD COLUMN forced_from VARCHAR(64),
     ADD COLUMN forced_at TIMESTAMP WITH TIME ZONE,
     ADD COLUMN opens_at TIMESTAMP WITH TIME ZONE;
+UPDATE config_sources SET synced_commit = last_seen_commit WHERE status = 'synced';
 CREATE UNIQUE INDEX idx_config_sources_project ON config_sources (project_id) WHERE project_id IS NOT NULL;
 ALTER TABLE config_sources DROP CONSTRAINT config_sources_status_check;
 ALTER TABLE config_sources ADD CONSTRAINT config_sources_status_check CHECK (status IN ('pending', 'synced', 'failed', 'held', 'waiting'));
@@ -47,8 +50,8 @@ UPDATE config_sources SET status = 'pending' WHERE status = 'waiting';
 ALTER TABLE config_sources DROP CONSTRAINT config_sources_status_check;
 ALTER TABLE config_sources ADD CONSTRAINT config_sources_status_check CHECK (status IN ('pending', 'synced', 'failed', 'held'));
 ALTER TABLE config_sources
-    DROP COLUMN opens_at, DROP COLUMN forced_at, DROP COLUMN forced_from, DROP COLUMN scope, DROP COLUMN active,
-    DROP COLUMN project_id;
+    DROP COLUMN opens_at, DROP COLUMN forced_at, DROP COLUMN forced_from, DROP COLUMN synced_commit, DROP COLUMN scope,
+    DROP COLUMN active, DROP COLUMN project_id;
 """
 
 ID = "2026-11-24T10:10:00"

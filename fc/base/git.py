@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from fc.base.errors import EnvironmentMissingError, GitError
+from fc.base.git_batch import split_blobs
 from fc.base.git_command import READ_SECONDS, GitCommand
 from fc.base.git_url import check_git_url, check_ref, is_commit_hash, redact_git_url
 
@@ -75,7 +76,13 @@ class GitMirror:
     """
 
     def __init__(
-        self, directory: Path, url: str, ssh_key: Path | None = None, *, fetch_seconds: float = _FETCH_SECONDS
+        self,
+        directory: Path,
+        url: str,
+        ssh_key: Path | None = None,
+        *,
+        fetch_seconds: float = _FETCH_SECONDS,
+        whole: bool = False,
     ) -> None:
         """Name a mirror; nothing happens yet.
 
@@ -84,6 +91,7 @@ class GitMirror:
             url: http, https, ssh, git or file URL, ``user@host:path``, or an absolute path.
             ssh_key: private key for SSH; none: no key of ours, so only what the server gives to everybody.
             fetch_seconds: how long one fetch may take.
+            whole: fetch all of the history, into a mirror of its own, which no other fetch cuts short.
 
         Raises:
             InvalidInputError: ``url`` is none, or could make git run a command.
@@ -92,11 +100,17 @@ class GitMirror:
         self.url = redact_git_url(url)
         """Without credentials: for people."""
         self._directory = directory.absolute()
-        name = hashlib.sha256(url.encode()).hexdigest()[:32]
+        name = hashlib.sha256(url.encode()).hexdigest()[:32] + ("-whole" if whole else "")
         self.path = self._directory / f"{name}.git"
         self._lock_path = self._directory / f"{name}.lock"
         self._fetch_seconds = fetch_seconds
+        self._whole = whole
         self._git = GitCommand(str(Git.GIT_PYTHON_GIT_EXECUTABLE or "git"), self.path, url, ssh_key)
+
+    @property
+    def command(self) -> GitCommand:
+        """Runs git on this mirror, for those who read more than its files."""
+        return self._git
 
     async def ls_remote(self, ref: str) -> str | None:
         """The commit that ``ref`` stands at now, without fetching; none when there is no such ref.
@@ -146,6 +160,15 @@ class GitMirror:
             commit = await self._fetch_ref(wanted, lock)
             await self._consolidate(lock)
             return commit
+
+    async def deepen(self, ref: str, commits: int) -> None:
+        """Get up to ``commits`` more of the history of ``ref``, which was fetched.
+
+        Raises:
+            GitError: the repository cannot be reached, or cannot do that.
+        """
+        async with self._locked() as lock:
+            await self._fetch_ref(ref, lock, f"--deepen={commits}")
 
     async def commit_info(self, commit: str) -> CommitInfo:
         """Author, subject and time of a commit that was fetched."""
@@ -208,7 +231,7 @@ class GitMirror:
             given="".join(f"{blob}\n" for blob in wanted).encode(),
             output_limit=limit + _HEADER_BYTES * len(wanted),
         )
-        return _split_blobs(result.output, wanted)
+        return split_blobs(result.output, wanted)
 
     async def export(self, commit: str, destination: Path) -> None:
         """Write the files of a commit that was fetched to ``destination``, without ``.git``.
@@ -235,11 +258,11 @@ class GitMirror:
 
     # The rest is how.
 
-    async def _fetch_ref(self, ref: str, lock: int) -> str:
+    async def _fetch_ref(self, ref: str, lock: int, depth: str = "--depth=1") -> str:
         for name in _candidates(ref):
             target = f"refs/fc/{hashlib.sha256(name.encode()).hexdigest()[:40]}"
             try:
-                await self._fetch_spec([f"+{name}:{target}"], lock)
+                await self._fetch_spec([f"+{name}:{target}"], lock, depth)
             except GitError as error:
                 if "couldn't find remote ref" not in error.detail:
                     raise
@@ -253,14 +276,12 @@ class GitMirror:
 
     async def _fetch_commit(self, commit: str, lock: int) -> None:
         try:
-            await self._fetch_spec([f"+{commit}:refs/fc/{commit}"], lock)
+            await self._fetch_spec([f"+{commit}:refs/fc/{commit}"], lock, "--depth=1")
         except GitError as refused:
             # A server may only give what a ref stands at: then the commit is looked for in branches and tags.
             try:
                 await self._fetch_spec(
-                    ["+refs/heads/*:refs/fc-all/heads/*", "+refs/tags/*:refs/fc-all/tags/*"],
-                    lock,
-                    shallow=False,
+                    ["+refs/heads/*:refs/fc-all/heads/*", "+refs/tags/*:refs/fc-all/tags/*"], lock
                 )
             except GitError as error:
                 raise error from refused
@@ -270,9 +291,10 @@ class GitMirror:
                 ) from refused
             await self._git.run(["update-ref", f"refs/fc/{commit}", commit])
 
-    async def _fetch_spec(self, specs: list[str], lock: int, *, shallow: bool = True) -> None:
+    async def _fetch_spec(self, specs: list[str], lock: int, cut: str = "") -> None:
+        shallow = bool(cut) and not self._whole
         whole = ["--unshallow"] if (self.path / "shallow").exists() else []
-        depth = ["--depth=1"] if shallow else ["--prune", *whole]
+        depth = [cut] if shallow else ["--prune", "--update-shallow", *whole]
         command = ["fetch", *_FETCH_OPTIONS, *depth, "--end-of-options", self.url, *specs]
         try:
             await self._git.run(command, self._fetch_seconds, lock=lock)
@@ -358,21 +380,6 @@ def _moment(seconds: str) -> datetime:
         return datetime.fromtimestamp(int(seconds), UTC)
     except (ValueError, OverflowError, OSError):
         return datetime.fromtimestamp(0, UTC)
-
-
-def _split_blobs(output: bytes, ids: list[str]) -> dict[str, bytes]:
-    """What ``cat-file --batch`` prints: for each id a line ``id type size``, the contents, a line end."""
-    contents: dict[str, bytes] = {}
-    position = 0
-    for blob in ids:
-        end = output.index(b"\n", position)
-        header = output[position:end].split()
-        if len(header) != 3:  # noqa: PLR2004 - "id missing" has two words
-            raise GitError(_READ, f"the object {blob} is missing")
-        size = int(header[2])
-        contents[blob] = output[end + 1 : end + 1 + size]
-        position = end + 1 + size + 1
-    return contents
 
 
 def _set_times(top: Path, moment: float) -> None:

@@ -146,6 +146,8 @@ class GitCommand:
             "GIT_ALLOW_PROTOCOL": ":".join(PROTOCOLS),
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_LITERAL_PATHSPECS": "1",
+            "GIT_NO_REPLACE_OBJECTS": "1",
+            "GIT_GRAFT_FILE": "/dev/null",
             "GIT_SSH_VARIANT": "ssh",
             "GIT_SSH_COMMAND": self._ssh_command(),
         }

@@ -1,9 +1,12 @@
 """Settings of configuration repositories: where each is, what it may declare, and how far it is trusted."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
+from cronsim import CronSim, CronSimError
 
 from fc.base.drift_settings import DriftSettings
 from fc.base.durations import Duration
@@ -13,6 +16,7 @@ DEFAULT_SOURCE = "default"
 """Name of the source that ``configuration`` itself describes; directories applied by hand belong to it too."""
 
 _Names = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x20]+\Z", max_length=255)]
+_CRON_FIELDS = 5
 SourceName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9._-]*\Z", max_length=100)]
 
 
@@ -46,6 +50,28 @@ class SyncWindow(msgspec.Struct, forbid_unknown_fields=True, frozen=True):
     duration: Duration
     """How long it stays open."""
     timezone: str = "UTC"
+    """Name in the time zone database, in which ``schedule`` is meant."""
+
+    def __post_init__(self) -> None:
+        """Refuse what never can be followed; the message is shown with the place of the window."""
+        message = None
+        if len(self.schedule.split()) != _CRON_FIELDS:
+            message = f"schedule: {self.schedule!r} has not the five fields minute, hour, day, month, weekday"
+        else:
+            try:
+                CronSim(self.schedule, datetime.now(UTC))
+            except CronSimError as error:
+                message = f"schedule: {self.schedule!r}: {error}"
+        if self.duration <= 0:
+            message = "duration: a window is open for a while, at least a second"
+        try:
+            ZoneInfo(self.timezone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            message = (
+                f"timezone: there is no time zone {self.timezone!r}; write one such as Europe/Berlin or UTC"
+            )
+        if message is not None:
+            raise ValueError(message)
 
 
 class AppSettings(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -21,6 +21,10 @@ _format = click.option(
 )
 _directory = click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
 
+_source = click.option(
+    "--source", default="default", show_default=True, help="The configuration source that DIR would be."
+)
+
 
 def commands() -> list[click.Command]:
     """What ``fcctl`` registers from here."""
@@ -68,9 +72,7 @@ def validate(context: click.Context, directory: Path, form: Form, *, project: bo
 @settings_option
 @_format
 @click.option("--json", "form", flag_value="json", help="Short for --format json.")
-@click.option(
-    "--source", default="default", show_default=True, help="The configuration source that DIR would be."
-)
+@_source
 @click.option(
     "--server",
     metavar="URL",
@@ -105,16 +107,24 @@ def plan(
 @click.command()
 @_directory
 @settings_option
+@_source
 @click.option("--yes", is_flag=True, help="Apply without asking.")
 @click.option("--confirm", "confirmed", metavar="DIGEST", help="Apply that plan though it removes much.")
 @click.pass_context
 def apply(
-    context: click.Context, directory: Path, settings_file: Path | None, *, yes: bool, confirmed: str | None
+    context: click.Context,
+    directory: Path,
+    settings_file: Path | None,
+    *,
+    source: str,
+    yes: bool,
+    confirmed: str | None,
 ) -> None:
     """Show the plan for the configuration below DIR, ask, and apply exactly that plan: all of it or nothing."""
     from fc.cli.configuration_work import run_apply
 
-    context.exit(run_apply(directory, load_settings(settings_file), yes=yes, confirmed=confirmed))
+    settings = load_settings(settings_file)
+    context.exit(run_apply(directory, settings, source=source, yes=yes, confirmed=confirmed))
 
 
 @click.command()

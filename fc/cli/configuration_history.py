@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from fc.base.settings import load_settings
-from fc.cli.options import settings_option
+from fc.cli.options import settings_option, source_argument
 
 _reason = click.option("--reason", required=True, help="Why, for whoever wonders.")
 
@@ -68,25 +68,33 @@ def rollback(
 
 
 @click.command()
+@source_argument
 @settings_option
 @_reason
 @click.option(
     "--until", help="When it ends by itself: a duration (2h) or a time (2026-11-22T18:00). None: never."
 )
-def pause(settings_file: Path | None, *, reason: str, until: str | None) -> None:
-    """Do not follow the configuration repository for a while. What is in force stays; fcctl resume ends it."""
+def pause(source: str | None, settings_file: Path | None, *, reason: str, until: str | None) -> None:
+    """Do not follow a configuration repository for a while. What is in force stays; fcctl resume ends it.
+
+    SOURCE may be left out where only one repository is followed.
+    """
     from fc.cli.configuration_history_work import run_pause
 
-    asyncio.run(run_pause(load_settings(settings_file), reason=reason, until=until))
+    asyncio.run(run_pause(load_settings(settings_file), source, reason=reason, until=until))
 
 
 @click.command()
+@source_argument
 @settings_option
-def resume(settings_file: Path | None) -> None:
-    """Follow the configuration repository again, after fcctl pause or fcctl rollback: at once, its newest commit."""
+def resume(source: str | None, settings_file: Path | None) -> None:
+    """Follow a configuration repository again, after fcctl pause or fcctl rollback: at once, its newest commit.
+
+    SOURCE may be left out where only one repository is followed.
+    """
     from fc.cli.configuration_history_work import run_resume
 
-    asyncio.run(run_resume(load_settings(settings_file)))
+    asyncio.run(run_resume(load_settings(settings_file), source))
 
 
 @click.command()
@@ -102,8 +110,14 @@ def resume(settings_file: Path | None) -> None:
     help="Edit the files below this directory, a working copy, so that planning it changes nothing: only what differs.",
 )
 @click.option("--revision", help="As it was after this revision; none: as it is in force.")
+@click.option("--source", help="Whose; none: of the only source that is followed.")
 def export(
-    settings_file: Path | None, directory: Path | None, into: Path | None, *, revision: str | None
+    settings_file: Path | None,
+    directory: Path | None,
+    into: Path | None,
+    *,
+    revision: str | None,
+    source: str | None,
 ) -> None:
     """Print what git owns as the YAML that declares it: planning it changes nothing."""
     from fc.cli.configuration_history_work import run_export
@@ -111,4 +125,8 @@ def export(
     if directory is not None and into is not None:
         message = "--directory writes new files, --into edits those that are there; give one of them"
         raise click.UsageError(message)
-    asyncio.run(run_export(load_settings(settings_file), directory=directory, into=into, revision=revision))
+    if revision is not None and source is not None:
+        message = "a revision is of one source; leave --source out"
+        raise click.UsageError(message)
+    settings = load_settings(settings_file)
+    asyncio.run(run_export(settings, source, directory=directory, into=into, revision=revision))

@@ -16,6 +16,7 @@ from fc.base.durations import parse_duration
 from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
+from fc.cli.chosen_source import chosen_source
 from fc.cli.configuration_into import bring
 from fc.cli.connect import opened
 from fc.cli.new_files import write_new_files
@@ -34,7 +35,6 @@ from fc.config.history import (
 from fc.config.pauses import pause, resume
 from fc.config.render import applied_line, plan_text
 from fc.config.rollback import recompile, roll_back
-from fc.config.sources import SOURCE
 from fc.tables.configuration_queries import ConfigRevision, config_revisions
 
 _SHORT = 12
@@ -93,38 +93,44 @@ async def run_rollback(
     return 0
 
 
-async def run_pause(settings: Settings, *, reason: str, until: str | None) -> None:
-    """Stop following the configuration repository."""
+async def run_pause(settings: Settings, named: str | None, *, reason: str, until: str | None) -> None:
+    """Stop following a configuration repository."""
     end = None if until is None else _moment(until)
     async with opened(settings) as database:
+        source = await chosen_source(database, named)
         async with database.transaction() as connection:
-            await pause(connection, SOURCE, reason=reason, by=_person(), until=end)
-        await _note(database, "pause", SOURCE, reason)
-    click.echo(f"paused {'until fcctl resume' if end is None else f'until {end:%Y-%m-%d %H:%M %Z}'}")
+            await pause(connection, source, reason=reason, by=_person(), until=end)
+        await _note(database, "pause", source, reason)
+    click.echo(
+        f"{source}: paused {'until fcctl resume' if end is None else f'until {end:%Y-%m-%d %H:%M %Z}'}"
+    )
 
 
-async def run_resume(settings: Settings) -> None:
+async def run_resume(settings: Settings, named: str | None) -> None:
     """Follow it again."""
     async with opened(settings) as database:
+        source = await chosen_source(database, named)
         async with database.transaction() as connection:
-            paused = await resume(connection, SOURCE)
+            paused = await resume(connection, source)
         if paused:
-            await _note(database, "resume", SOURCE, "")
-    click.echo("resumed: the newest commit is applied now" if paused else "it was not paused")
+            await _note(database, "resume", source, "")
+    click.echo(f"{source}: {'resumed: the newest commit is applied now' if paused else 'it was not paused'}")
 
 
 async def run_export(
-    settings: Settings, *, directory: Path | None, into: Path | None, revision: str | None
+    settings: Settings, named: str | None, *, directory: Path | None, into: Path | None, revision: str | None
 ) -> None:
     """Write what git owns as YAML, to standard output, new files, or a working copy."""
     async with opened(settings) as database:
         if revision is not None:
-            stored = (await _rebuilt(database, revision)).resources
+            rebuilt = await _rebuilt(database, revision)
+            source, stored = rebuilt.source, rebuilt.resources
         else:
+            source = await chosen_source(database, named)
             async with database.transaction() as connection:
-                stored = await live_state(connection, SOURCE)
+                stored = await live_state(connection, source)
         async with database.transaction() as connection:
-            others = await owned_by_all_others(connection, SOURCE)
+            others = await owned_by_all_others(connection, source)
     if into is not None:
         bring(into, stored, settings, others)
         return

@@ -7,38 +7,41 @@ import msgspec
 
 from fc.access.audit import record_event
 from fc.base.settings import Settings
+from fc.cli.chosen_source import chosen_source
 from fc.cli.connect import opened
 from fc.config.adoption import allow_adoption
 from fc.config.diff import DIGEST_SHOWN
 from fc.config.kind_names import kind_named
-from fc.config.sources import confirm, request_sync
+from fc.config.sources import confirm, request_every_sync
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
 from fc.tables.pause_queries import ConfigPause, config_pauses
 
 
-async def run_status(settings: Settings, *, as_json: bool) -> int:
-    """Show the sources; 0 all are in force, 1 not."""
+async def run_status(settings: Settings, named: str | None, *, as_json: bool) -> int:
+    """Show the sources, or the one that is named; 0 all are in force, 1 not."""
     async with opened(settings) as database:
-        sources = await config_sources(database)
-        central = [source for source in sources if source.project is None]
+        source = None if named is None else await chosen_source(database, named)
+        sources = [one for one in await config_sources(database) if source in {None, one.name}]
+        central = [one for one in sources if one.project is None]
         owned = await config_resource_counts(database)
-        pauses = await config_pauses(database)
+        pauses = [one for one in await config_pauses(database) if source in {None, one.source}]
     if as_json:
         state = msgspec.json.encode({"sources": sources, "resources": owned, "pauses": pauses})
         click.echo(msgspec.json.format(state, indent=2).decode())
     else:
         if not central:
             click.echo("no configuration repository is followed")
-        for source in central:
-            click.echo("\n".join(_lines(source)))
+        for followed in central:
+            click.echo("\n".join(source_lines(followed)))
         for line in _file_lines(sources):
             click.echo(line)
         for one in pauses:
-            click.echo(_pause_line(one))
+            click.echo(pause_line(one))
         click.echo(f"git owns {sum(owned.values())} resources")
-    # A project's own file is the project's business.
+    # A project's own file is the project's business, unless it was asked for.
+    meant = sources if named is not None else central
     paused = {one.source for one in pauses}
-    return 0 if all(one.status == "synced" and one.name not in paused for one in central) else 1
+    return 0 if all(one.status == "synced" and one.name not in paused for one in meant if one.active) else 1
 
 
 async def run_confirm(digest: str, settings: Settings) -> None:
@@ -60,7 +63,7 @@ async def run_adopt(kind: str, key: str, settings: Settings) -> None:
     async with opened(settings) as database, database.transaction() as connection:
         await allow_adoption(connection, name, key, actor)
         await record_event(connection, actor=actor, action="configure", kind=name, key=key)
-        await request_sync(connection)
+        await request_every_sync(connection)
     click.echo(f"{name.replace('_', ' ')} {key} is taken over as soon as git declares it")
 
 
@@ -82,7 +85,7 @@ def _why(file: ConfigSource) -> str:
     return f"  {file.error_message}" if file.error_message is not None else ""
 
 
-def _pause_line(one: ConfigPause) -> str:
+def pause_line(one: ConfigPause) -> str:
     """Why a source is not followed."""
     what = f"rolled back to {one.pinned_revision_id}" if one.pinned_revision_id is not None else "paused"
     until = (
@@ -93,20 +96,34 @@ def _pause_line(one: ConfigPause) -> str:
     return f"{one.source} is not followed {until}: {what} by {one.paused_by}: {one.reason}"
 
 
-def _lines(source: ConfigSource) -> list[str]:
+def source_lines(source: ConfigSource) -> list[str]:
     """One source for people."""
     lines = [
-        f"{source.name}: {source.status}  ({source.url}, branch {source.branch})",
+        f"{source.name}: {source.status if source.active else 'not followed any more'}  ({source.url}, branch {source.branch})",
         f"  in force: {source.applied_commit or 'nothing that came from git'}",
         f"  newest commit seen: {source.last_seen_commit or 'none'}",
     ]
     if source.held is not None:
         shown = source.held.digest[:DIGEST_SHOWN]
         lines += [f"  held: {reason}" for reason in source.held.reasons]
-        lines.append(
-            f"  if it is meant: fcctl confirm {shown}, or a commit with the line 'FC-Confirm: {shown}' at its end"
+        otherwise = (
+            f", or a commit with the line 'FC-Confirm: {shown}' at its end" if source.held.by_commit else ""
         )
+        lines.append(f"  if it is meant: fcctl confirm {shown}{otherwise}")
+    elif source.waiting is not None:
+        when = (
+            "no sync window opens, as far as can be foreseen"
+            if source.opens_at is None
+            else f"until {source.opens_at:%Y-%m-%d %H:%M %Z}, when a sync window opens"
+        )
+        lines.append(f"  waiting: {when}")
+        lines.append(f"  to have it applied now: fcctl confirm {source.waiting.digest[:DIGEST_SHOWN]}")
     elif source.error_message is not None:
         lines.append(f"  error: {source.error_message}")
     lines += [f"  {problem}" for problem in source.errors]
+    if source.forced_at is not None:
+        lines.append(
+            f"  the branch was moved away from {source.forced_from}, the commit in force, "
+            f"as was noticed at {source.forced_at:%Y-%m-%d %H:%M %Z}"
+        )
     return lines

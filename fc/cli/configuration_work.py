@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from fc.base.errors import ConflictError, InvalidInputError
+from fc.base.git_url import redact_git_url
 from fc.base.paths import shipped
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
@@ -19,15 +20,13 @@ from fc.config.apply import apply, make_guarded_plan
 from fc.config.compile import Compiled, compile_fragments
 from fc.config.errors import ConfigurationError, PlanHeldError
 from fc.config.inventory import Origin
-from fc.config.load import Loader
+from fc.config.load import Loaded, Loader
 from fc.config.outside import FORM_ONLY, Surroundings
 from fc.config.plan_view import PlanView, view
-from fc.config.planning import plan_loaded
+from fc.config.planning import compile_as, plan_loaded
 from fc.config.project_file import FILE, compile_file, read_file_in
 from fc.config.render import applied_line
 from fc.config.schema import schema_files, schema_text
-from fc.config.sealing import seal
-from fc.config.sources import SOURCE
 
 _ANY_PROJECT = "project"
 """Its name is known to the central configuration alone."""
@@ -91,10 +90,10 @@ def _show(directory: Path, form: Form, make: Callable[[], PlanView]) -> int:
     return _CHANGES if plan.changes else 0
 
 
-def run_apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str | None) -> int:
+def run_apply(directory: Path, settings: Settings, *, source: str, yes: bool, confirmed: str | None) -> int:
     """Show a plan, ask, apply it; 0 or 1."""
     try:
-        return asyncio.run(_apply(directory, settings, yes=yes, confirmed=confirmed))
+        return asyncio.run(_apply(directory, settings, source, yes=yes, confirmed=confirmed))
     except ConfigurationError as error:
         return show_problems(directory, error.problems)
 
@@ -126,25 +125,25 @@ def run_schema(output: Path | None, *, check: bool) -> int:
 
 
 async def _plan(directory: Path, settings: Settings, source: str) -> PlanView:
-    loaded = Loader(Surroundings.of(settings)).load_directory(directory)
-    problems = [*loaded.problems, *(problem for one in loaded.fragments for problem in one.problems)]
-    if not problems:
-        async with opened(settings) as database:
-            return await plan_loaded(database, settings, secrets_of(settings), source, loaded)
-    # No database is needed to see these; what the files say together comes on top.
-    raise ConfigurationError([*problems, *compile_fragments(loaded.fragments, loaded.problems).problems])
+    loaded = _loaded(directory, settings)
+    async with opened(settings) as database:
+        return await plan_loaded(database, settings, secrets_of(settings), source, loaded)
 
 
-async def _apply(directory: Path, settings: Settings, *, yes: bool, confirmed: str | None) -> int:
+async def _apply(
+    directory: Path, settings: Settings, source: str, *, yes: bool, confirmed: str | None
+) -> int:
     started = time.monotonic()
-    compiled = _sealed(directory, settings)
-    if settings.configuration.url is not None:
+    loaded = _loaded(directory, settings)
+    followed = settings.configuration.followed.get(source)
+    if followed is not None:
         click.echo(
-            f"note: the service follows {settings.configuration.url}; its next synchronisation puts back what git says",
+            f"note: the service follows {redact_git_url(str(followed.url))}; its next synchronisation puts back what git says",
             err=True,
         )
     async with opened(settings) as database:
-        plan, reasons = await make_guarded_plan(database, SOURCE, compiled.resources)
+        compiled = await compile_as(database, settings, secrets_of(settings), source, loaded)
+        plan, reasons = await make_guarded_plan(database, source, compiled.resources)
         show_plan(view(plan, reasons), directory)
         given = () if confirmed is None else (confirmed,)
         if reasons and not plan.confirmed_by(given):
@@ -157,7 +156,7 @@ async def _apply(directory: Path, settings: Settings, *, yes: bool, confirmed: s
                 return 1
         applied = await apply(
             database,
-            Origin(SOURCE),
+            Origin(source),
             compiled.resources,
             expected_digest=plan.digest,
             confirmed=given,
@@ -182,8 +181,15 @@ def _compile(directory: Path, surroundings: Surroundings) -> tuple[Compiled, int
     return compiled, len(loaded.fragments)
 
 
-def _sealed(directory: Path, settings: Settings) -> Compiled:
-    compiled = seal(_compile(directory, Surroundings.of(settings))[0], secrets_of(settings).reveal)
-    if compiled.problems:
-        raise ConfigurationError(compiled.problems)
-    return compiled
+def _loaded(directory: Path, settings: Settings) -> Loaded:
+    """What a directory declares, file by file.
+
+    Raises:
+        ConfigurationError: its files have problems.
+    """
+    loaded = Loader(Surroundings.of(settings)).load_directory(directory)
+    problems = [*loaded.problems, *(problem for one in loaded.fragments for problem in one.problems)]
+    if problems:
+        # No database is needed to see these; what the files say together comes on top.
+        raise ConfigurationError([*problems, *compile_fragments(loaded.fragments, loaded.problems).problems])
+    return loaded

@@ -15,3 +15,6 @@ settings_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.opti
     help="Settings file (fc.example.yaml shows every setting). FC_<SECTION>__<KEY> variables override it.",
 )
 """``--settings FILE``, given to the command as ``settings_file``."""
+
+source_argument: Callable[[Callable[..., Any]], Callable[..., Any]] = click.argument("source", required=False)
+"""``[SOURCE]``, a configuration source by name."""

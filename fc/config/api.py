@@ -29,6 +29,7 @@ from fc.tables.configuration_queries import (
     config_revision,
     config_revisions,
     config_sources,
+    planned_changes,
 )
 from fc.tables.delivery_log import log_delivery
 from fc.tables.pause_queries import ConfigPause, config_pauses
@@ -79,10 +80,12 @@ class RevisionPage(msgspec.Struct, frozen=True):
 
 
 class RevisionDetail(msgspec.Struct, frozen=True):
-    """A revision and everything it changed."""
+    """A revision and everything it changed, or would have changed if it had been applied."""
 
     revision: ConfigRevision
     changes: list[ConfigChange]
+    more: int = 0
+    """How many more changes there are; of a large plan that was not applied only the first ones are kept."""
 
 
 @post(
@@ -183,7 +186,7 @@ async def list_configuration_revisions(
 async def confirm_plan(
     request: Request[Any, Any, Any], database: Database, data: JSONBody[Confirmation]
 ) -> ConfirmedPlan:
-    """Have the plan that is held applied, if it is still the same when the service looks."""
+    """Have the plan that is held, or waits for a sync window, applied, if it is still the same when the service looks."""
     async with database.transaction() as connection:
         digest = await confirm(connection, data.digest)
         await record_event(
@@ -198,10 +201,13 @@ async def confirm_plan(
     summary="A revision and its changes",
 )
 async def get_configuration_revision(database: Database, revision_id: uuid.UUID) -> RevisionDetail:
-    """What a revision changed, field by field, or why it failed."""
+    """What a revision changed or would change, field by field, or why it failed."""
     found = await config_revision(database, revision_id)
     if found is None:
         raise NotFoundError(_REVISION, str(revision_id))
+    if found.status != "applied":
+        planned = await planned_changes(database, revision_id)
+        return RevisionDetail(found, planned.changes, planned.more)
     return RevisionDetail(found, await config_changes(database, revision_id))
 
 

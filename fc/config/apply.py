@@ -19,7 +19,8 @@ from fc.config.delegated import is_project_file
 from fc.config.delegated_rows import ceded, has_files, lock_files, settle_files, surrender
 from fc.config.diff import Action, Change, Owned, Plan, diff, moved
 from fc.config.drift_log import end_changed
-from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
+from fc.config.errors import ConfigurationError, PlanChangedError
+from fc.config.gate import OPEN, Gate, pass_gate
 from fc.config.guards import reasons_to_hold
 from fc.config.inventory import (
     Origin,
@@ -116,6 +117,7 @@ async def apply_within(
     *,
     expected_digest: str | None = None,
     confirmed: Collection[str] = (),
+    gate: Gate = OPEN,
     started: float | None = None,
 ) -> Applied:
     """Make the database as ``resources`` say: everything or nothing.
@@ -126,11 +128,13 @@ async def apply_within(
         resources: compiled without problems, and sealed.
         expected_digest: of the plan that was shown; none: whatever is right now.
         confirmed: digests, or their beginnings, of plans that were confirmed though they remove much.
+        gate: what else stands in the way.
         started: ``time.monotonic()`` of when the work on it began, for the recorded duration.
 
     Raises:
         PlanChangedError: the plan is not the one that was shown.
-        PlanHeldError: it removes so much that it has to be confirmed, and was not.
+        PlanHeldError: it has to be confirmed, and was not.
+        PlanWaitingError: no sync window is open.
         ConfigurationError: it would take over rows that git does not own.
     """
     began = time.monotonic() if started is None else started
@@ -144,9 +148,7 @@ async def apply_within(
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
     await _refuse_takeover(connection, origin.source, plan, resources)
-    reasons = reasons_to_hold(plan, inventory, resources)
-    if reasons and not plan.confirmed_by(confirmed):
-        raise PlanHeldError(plan, reasons)
+    reasons = pass_gate(plan, reasons_to_hold(plan, inventory, resources), gate, confirmed)
     await relocate(connection, origin.source, moved(inventory, resources))
     if not plan.changes:
         return Applied(plan, None)
@@ -157,7 +159,10 @@ async def apply_within(
     for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
         await _write(connection, kind, list(changes), resources)
     await request_checks(connection, jobsets_to_check(plan, resources))
-    revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan, reasons=reasons)
+    duration = time.monotonic() - began
+    revision = await write_revision(
+        connection, origin, duration, status="applied", plan=plan, reasons=reasons
+    )
     await write_inventory(connection, origin.source, revision, plan)
     await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
     if delegates:
@@ -234,7 +239,7 @@ async def _refuse_takeover(
     for one in archived - await released(connection, archived):
         reasons.setdefault(one, by_hand)
     if reasons:
-        raise ConfigurationError(_problem(resources[one], reason) for one, reason in reasons.items())
+        raise ConfigurationError((_problem(resources[one], reason) for one, reason in reasons.items()), plan)
 
 
 async def _plan(

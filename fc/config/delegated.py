@@ -27,7 +27,7 @@ FROM projects p, (
     ORDER BY s.sync_requested_at NULLS LAST, s.next_sync_at LIMIT 1 FOR UPDATE OF s SKIP LOCKED
 ) c
 WHERE s.id = c.id AND p.id = s.project_id
-RETURNING s.name, s.failures, s.last_synced_at, s.sync_requested_at, s.status, s.last_seen_commit, s.branch,
+RETURNING s.name, s.failures, s.last_synced_at, s.sync_requested_at, s.status, s.last_seen_commit, s.synced_commit, s.branch,
     p.name AS project, p.repository_url, p.delegate
 """
 _PLACE = "SELECT source, file, line FROM config_resources WHERE kind = 'project' AND key = $1"
@@ -68,7 +68,7 @@ async def claim_next(database: Database, *, unproven: bool) -> DueFile | None:
         return None
     requested = row["sync_requested_at"]
     return DueFile(
-        Claim(row["name"], token, row["failures"], requested),
+        Claim(row["name"], token, row["failures"], requested, row["synced_commit"]),
         row["project"],
         row["repository_url"],
         _delegate(row["delegate"]),

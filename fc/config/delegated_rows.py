@@ -182,7 +182,7 @@ async def _remove_rows(connection: asyncpg.Connection, plan: Plan) -> None:
 async def _record(connection: asyncpg.Connection, source: str, plan: Plan) -> None:
     """Keep in inventory and history what became of rows."""
     if plan.changes:
-        revision = await write_revision(connection, Origin(source), 0.0, plan=plan)
+        revision = await write_revision(connection, Origin(source), 0.0, status="applied", plan=plan)
         await write_inventory(connection, source, revision, plan)
         await end_changed(connection, [(change.kind, change.was or change.key) for change in plan.changes])
 

@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import asyncpg
 
@@ -55,8 +55,13 @@ WHERE (
 # Transactions begin before they wait for one another: only the clock tells in which order they wrote.
 _REVISION = """
 INSERT INTO config_revisions
-    (source, commit_hash, author, subject, committed_at, status, plan, errors, duration_seconds, created_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, clock_timestamp()) RETURNING id
+    (source, commit_hash, author, subject, committed_at, status, plan, errors, duration_seconds, created_at, signer,
+     report_pending_since)
+VALUES ($1::text, $2::text, $3, $4, $5, $6, $7, $8, $9, clock_timestamp(), COALESCE($10, (
+    -- A commit in force is not checked again.
+    SELECT signer FROM config_revisions WHERE source = $1::text AND commit_hash = $2::text AND signer IS NOT NULL
+    ORDER BY created_at DESC LIMIT 1
+)), CASE WHEN $2::text IS NOT NULL THEN clock_timestamp() END) RETURNING id
 """
 _CHANGES = """
 INSERT INTO config_changes (revision_id, kind, key, action, before, after, file, line, created_at)
@@ -64,6 +69,11 @@ SELECT $1, r.kind, r.key, r.action, r.before, r.after, r.file, r.line, clock_tim
 FROM jsonb_to_recordset($2::jsonb)
     AS r(kind text, key text, action text, before jsonb, after jsonb, file text, line int)
 """
+
+
+RevisionStatus = Literal["applied", "failed", "held", "waiting"]
+_MOST_KEPT = 1_000
+"""Changes that are kept of a plan that was not applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,8 @@ class Origin:
     """Name of the configuration repository in ``config_sources``."""
     commit: CommitInfo | None = None
     """None: a directory, by hand."""
+    signer: str | None = None
+    """Who signed the commit; none: no signature was asked for."""
 
 
 async def read_inventory(
@@ -146,24 +158,31 @@ async def write_revision(
     origin: Origin,
     duration: float,
     *,
+    status: RevisionStatus,
     plan: Plan | None = None,
     problems: Iterable[Problem] = (),
     reasons: Iterable[str] = (),
-    held: bool = False,
+    digest: str | None = None,
 ) -> uuid.UUID:
-    """Record a try: applied if there is a ``plan`` (or only held), else failed.
+    """Record a try.
 
     Args:
         connection: in a transaction.
         origin: what was tried.
         duration: seconds.
-        plan: what was to change.
+        status: what became of it.
+        plan: what was to change; kept whole, unless it was applied, since then the changes tell it.
         problems: why it failed.
-        reasons: for which the plan had to be confirmed.
-        held: it was not.
+        reasons: for which it had to be confirmed, or was refused though its files are right.
+        digest: what has to be confirmed; none: the plan's own.
     """
     commit = origin.commit
-    status = "failed" if plan is None else "held" if held else "applied"
+    kept: dict[str, Any] = {"reasons": list(reasons)}
+    if plan is not None:
+        kept |= {"digest": digest or plan.digest, "summary": plan.summary}
+        if status != "applied":
+            rows = [row for change in plan.changes for row in _history_rows(change)]
+            kept |= {"changes": rows[:_MOST_KEPT], "more": max(0, len(rows) - _MOST_KEPT)}
     revision: uuid.UUID = await connection.fetchval(
         _REVISION,
         origin.source,
@@ -172,9 +191,10 @@ async def write_revision(
         commit.subject if commit else None,
         commit.committed_at if commit else None,
         status,
-        {} if plan is None else {"digest": plan.digest, "summary": plan.summary, "reasons": list(reasons)},
+        kept,
         list(problems),
         duration,
+        origin.signer,
     )
     return revision
 

@@ -8,11 +8,13 @@ from typing import ClassVar
 from typing_extensions import override
 
 from fc.base import notify
+from fc.base.database import Database
 from fc.base.looping import Loop, Services
 from fc.config.delegated import DueFile, claim_next
 from fc.config.delegated_rows import reconcile_files
 from fc.config.delegated_sync import synchronize_file
 from fc.config.drift_loop import DriftLoop, RetentionLoop
+from fc.config.sources import retire
 from fc.config.sync import Synchronizer
 
 _FILES_AT_ONCE = 8
@@ -92,6 +94,27 @@ class ProjectFilesLoop(Loop):
         self.wake.set()
 
 
+class ForgettingLoop(Loop):
+    """Marks every source as not followed: the settings name none."""
+
+    name: ClassVar[str] = "forgetting"
+    channels: ClassVar[tuple[str, ...]] = ()
+    interval: ClassVar[float] = 3600.0
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self._database = database
+        self._done = False
+
+    @override
+    async def turn(self) -> bool:
+        """Do it once, when the process starts, as those do that follow something."""
+        if not self._done:
+            await retire(self._database, ())
+            self._done = True
+        return False
+
+
 def make_loops(services: Services) -> list[Loop]:
     """Loops for drift, retention and projects' own files, and one for each configuration repository that is named.
 
@@ -104,6 +127,7 @@ def make_loops(services: Services) -> list[Loop]:
         DriftLoop(services),
         RetentionLoop(services),
         ProjectFilesLoop(services),
+        *([] if followed else [ForgettingLoop(services.database)]),
         *(
             ConfigurationLoop(
                 Synchronizer(services.settings, services.database, services.secrets, name, configured),

@@ -38,13 +38,26 @@ async def plan_loaded(
         ConfigurationError: it has problems.
         NotFoundError: the settings have no such source.
     """
+    compiled = await compile_as(database, settings, secrets, source, loaded)
+    plan, reasons = await make_guarded_plan(database, source, compiled.resources)
+    return view(plan, reasons)
+
+
+async def compile_as(
+    database: Database, settings: Settings, secrets: Secrets, source: str, loaded: Loaded
+) -> Compiled:
+    """A tree as ``source`` may declare it, sealed.
+
+    Raises:
+        ConfigurationError: it has problems.
+        NotFoundError: the settings have no such source.
+    """
     compiled = await _compiled(database, settings, source, loaded)
     if not compiled.problems:
         compiled = seal(compiled, secrets.reveal)
     if compiled.problems:
         raise ConfigurationError(compiled.problems)
-    plan, reasons = await make_guarded_plan(database, source, compiled.resources)
-    return view(plan, reasons)
+    return compiled
 
 
 def without_guesses(plan: PlanView) -> PlanView:

@@ -4,14 +4,15 @@ import asyncio
 import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import structlog
 
 from fc.base.database import Database
-from fc.base.errors import GitError, InvalidInputError
+from fc.base.errors import EnvironmentMissingError, GitError, InvalidInputError
 from fc.base.git import GitMirror
 from fc.base.looping import backoff
 from fc.base.problems import Problem, sorted_problems
@@ -21,12 +22,16 @@ from fc.base.source_settings import SourceSettings
 from fc.config import sources
 from fc.config.apply import apply_within
 from fc.config.compile import Compiled, Compiler
-from fc.config.errors import ConfigurationError, PlanHeldError
-from fc.config.inventory import Origin, owned_by_others, write_revision
+from fc.config.diff import Plan
+from fc.config.errors import ConfigurationError, PlanHeldError, PlanWaitingError, UntrustedError
+from fc.config.gate import Gate, Move
+from fc.config.inventory import Origin, RevisionStatus, owned_by_others, write_revision
 from fc.config.load import Loaded, Loader
 from fc.config.outside import Surroundings
 from fc.config.scopes import out_of_scope
 from fc.config.sealing import seal
+from fc.config.vetting import Vetting, needs_history
+from fc.config.windows import window_state
 
 _FIRST_RETRY_SECONDS = 2.0
 _LONGEST_RETRY_SECONDS = 60.0
@@ -45,6 +50,17 @@ class _Seen:
     revision: uuid.UUID | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """One commit that is to be applied."""
+
+    held: sources.Claim
+    commit: str
+    started: float
+    """``time.monotonic()``."""
+    signer: str | None = None
+
+
 class Synchronizer:
     """Follows one configuration repository."""
 
@@ -55,6 +71,7 @@ class Synchronizer:
         secrets: Secrets,
         name: str = sources.SOURCE,
         configured: SourceSettings | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Nothing is fetched yet.
 
@@ -64,6 +81,7 @@ class Synchronizer:
             secrets: what references are resolved with.
             name: of the source.
             configured: the source; none: the one that the settings have under that name.
+            now: the time, for sync windows.
 
         Raises:
             InvalidInputError: its URL is no repository URL.
@@ -74,7 +92,14 @@ class Synchronizer:
         self._configured = configured
         self._database = database
         self._secrets = secrets
-        self._mirror = GitMirror(settings.data_dir / "git", configured.url, configured.deploy_key)
+        self._mirror = GitMirror(
+            settings.data_dir / "git",
+            configured.url,
+            configured.deploy_key,
+            whole=needs_history(configured),
+        )
+        self._vetting = Vetting(self._mirror, configured)
+        self._now = now
         self.loader = Loader(Surroundings.of(settings))
         self._compiler = Compiler()
         self._loaded: tuple[str, Loaded] | None = None
@@ -110,10 +135,16 @@ class Synchronizer:
             raise
 
     async def _synchronize(self, held: sources.Claim, started: float) -> None:
+        commit = ""
         try:
             commit = await self._mirror.fetch(self._configured.branch)
+            moved = await self._look_for_move(held, commit)
+            signer = await self._vetting.signer(commit, held.synced_commit)
             compiled = await self._compile(commit)
-        except (GitError, InvalidInputError) as error:
+        except UntrustedError as error:
+            await self._refuse(_Try(held, commit, started), error.reasons[0], reasons=error.reasons)
+            return
+        except (EnvironmentMissingError, GitError, InvalidInputError) as error:
             retry = backoff(held.failures + 1, _FIRST_RETRY_SECONDS, max(_LONGEST_RETRY_SECONDS, self._poll))
             log.warning(
                 "configuration repository cannot be read",
@@ -123,12 +154,29 @@ class Synchronizer:
             )
             await sources.finish_failed(self._database, held, str(error), retry_seconds=retry)
             return
+        this = _Try(held, commit, started, signer)
         try:
-            await self._apply(held, commit, compiled, started)
+            await self._apply(this, compiled, moved)
         except ConfigurationError as error:
-            await self._refuse(held, commit, error.summary, error.problems, started)
-        except PlanHeldError as error:
-            await self._wait(held, commit, error, started)
+            await self._refuse(this, error.summary, problems=error.problems, plan=error.plan)
+        except (PlanHeldError, PlanWaitingError) as error:
+            await self._wait(this, error)
+
+    async def _look_for_move(self, held: sources.Claim, commit: str) -> Move | None:
+        """Note it if the branch no longer holds the commit in force; the move, if somebody has to confirm it."""
+        move, known = await self._vetting.move(commit, held.synced_commit)
+        if not known:
+            log.warning(
+                "whether the configuration branch was moved is unknown: its history is too long or cannot be fetched",
+                source=self._name,
+                was=held.synced_commit,
+                now=commit,
+            )
+        if move is not None and await sources.note_move(self._database, held, move.was, commit):
+            log.warning("configuration branch was moved", source=self._name, was=move.was, now=commit)
+        if self._configured.force_push == "allow" or held.synced_commit is None:
+            return None
+        return move if known else Move(held.synced_commit, commit)
 
     @property
     def _poll(self) -> float:
@@ -152,79 +200,108 @@ class Synchronizer:
             compiled = replace(compiled, problems=sorted_problems([*compiled.problems, *strayed]))
         return compiled if compiled.problems else seal(compiled, self._secrets.reveal)
 
-    async def _apply(self, held: sources.Claim, commit: str, compiled: Compiled, started: float) -> None:
+    async def _apply(self, this: _Try, compiled: Compiled, moved: Move | None) -> None:
         if compiled.problems:
             raise ConfigurationError(compiled.problems)
         seals = frozenset(
             (one.kind, one.key, one.seal) for one in compiled.resources.values() if one.seal is not None
         )
-        if self._seen == _Seen(commit, seals, await sources.latest_revision(self._database, self._name)):
-            await sources.finish_synced(self._database, held, commit, self._poll)
+        latest = await sources.latest_revision(self._database, self._name)
+        if self._seen == _Seen(this.commit, seals, latest):
+            await sources.finish_synced(self._database, this.held, this.commit, self._poll)
             return
-        origin = Origin(held.source, await self._mirror.commit_info(commit))
-        trailers = await self._mirror.trailers(commit, CONFIRMATION)
+        origin = Origin(self._name, await self._mirror.commit_info(this.commit), this.signer)
+        trailers = await self._mirror.trailers(this.commit, CONFIRMATION)
+        windows = window_state(self._configured.sync_windows, self._now())
         async with self._database.transaction() as connection:
-            await sources.hold(connection, held)
-            confirmed = [*trailers, *await sources.confirmed(connection, held.source)]
+            await sources.hold(connection, this.held)
+            by_person = await sources.confirmed(connection, self._name)
+            gate = Gate(moved, not windows.open, windows.changes_at, by_person)
             applied = await apply_within(
-                connection, origin, compiled.resources, confirmed=confirmed, started=started
+                connection, origin, compiled.resources, confirmed=trailers, gate=gate, started=this.started
             )
             latest = await sources.latest_revision(connection, self._name)
-            await sources.finish_synced(connection, held, commit, self._poll)
-        self._seen = _Seen(commit, seals, latest)
+            await sources.finish_synced(connection, this.held, this.commit, self._poll)
+        self._seen = _Seen(this.commit, seals, latest)
         if applied.revision is not None:
-            seconds = round(time.monotonic() - started, 3)
+            seconds = round(time.monotonic() - this.started, 3)
             log.info(
                 "configuration applied",
                 source=self._name,
-                commit=commit,
+                commit=this.commit,
                 seconds=seconds,
                 **applied.plan.summary,
             )
 
-    async def _wait(self, held: sources.Claim, commit: str, error: PlanHeldError, started: float) -> None:
-        """Record a plan that waits to be confirmed. The same plan again is no other revision."""
+    async def _wait(self, this: _Try, error: PlanHeldError | PlanWaitingError) -> None:
+        """Record a plan that is held, or waits for a window. The same plan again is no other revision."""
         self._seen = None
-        origin = Origin(held.source, await self._mirror.commit_info(commit))
+        status: RevisionStatus = "held" if isinstance(error, PlanHeldError) else "waiting"
+        origin = Origin(self._name, await self._mirror.commit_info(this.commit), this.signer)
         async with self._database.transaction() as connection:
-            await sources.hold(connection, held)
-            if not await sources.held_alike(connection, self._name, commit, error.plan.digest):
+            await sources.hold(connection, this.held)
+            if not await sources.held_alike(connection, self._name, this.commit, error.digest, status):
                 await write_revision(
                     connection,
                     origin,
-                    time.monotonic() - started,
+                    time.monotonic() - this.started,
+                    status=status,
                     plan=error.plan,
                     reasons=error.reasons,
-                    held=True,
+                    digest=error.digest,
                 )
                 log.warning(
-                    "configuration held",
+                    "configuration held" if status == "held" else "configuration waits for a sync window",
                     source=self._name,
-                    commit=commit,
-                    digest=error.plan.digest,
+                    commit=this.commit,
+                    digest=error.digest,
                     reasons=error.reasons,
                 )
-            await sources.finish_held(connection, held, commit, error, self._poll)
+            if isinstance(error, PlanHeldError):
+                await sources.finish_held(connection, this.held, this.commit, error, self._poll)
+            else:
+                await sources.finish_waiting(connection, this.held, this.commit, error, self._poll)
 
     async def _refuse(
-        self, held: sources.Claim, commit: str, message: str, problems: tuple[Problem, ...], started: float
+        self,
+        this: _Try,
+        message: str,
+        *,
+        problems: tuple[Problem, ...] = (),
+        reasons: tuple[str, ...] = (),
+        plan: Plan | None = None,
     ) -> None:
         """Record a commit that cannot be applied. The same failure again is no other revision."""
         self._seen = None
-        origin = Origin(held.source, await self._mirror.commit_info(commit))
+        origin = Origin(self._name, await self._mirror.commit_info(this.commit), this.signer)
+        if len(reasons) > 1:
+            message = f"{message} (and {len(reasons) - 1} more)"
         async with self._database.transaction() as connection:
-            await sources.hold(connection, held)
-            if not await sources.failed_alike(connection, self._name, commit, problems):
-                await write_revision(connection, origin, time.monotonic() - started, problems=problems)
+            await sources.hold(connection, this.held)
+            if not await sources.failed_alike(connection, self._name, this.commit, problems, reasons):
+                await write_revision(
+                    connection,
+                    origin,
+                    time.monotonic() - this.started,
+                    status="failed",
+                    problems=problems,
+                    reasons=reasons,
+                    plan=plan,
+                )
                 log.warning(
                     "configuration refused",
                     source=self._name,
-                    commit=commit,
-                    problems=len(problems),
+                    commit=this.commit,
+                    problems=len(problems) + len(reasons),
                     first=message,
                 )
             await sources.finish_failed(
-                connection, held, message, retry_seconds=self._poll, commit=commit, problems=problems
+                connection,
+                this.held,
+                message,
+                retry_seconds=self._poll,
+                commit=this.commit,
+                problems=problems,
             )
 
 

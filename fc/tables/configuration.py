@@ -53,7 +53,7 @@ class ConfigSource(Table, tablename="config_sources"):
     created_at = Timestamptz()
     """When it was first set."""
     held = JSONB(default=None, null=True)
-    """The plan that waits to be confirmed: digest, commit and reasons."""
+    """The plan that waits to be confirmed, or for a sync window: digest, commit and reasons."""
     confirmed_digest = Varchar(length=64, default=None, null=True)
     """The plan that somebody confirmed; it is applied if it is still the same."""
     project_id = ForeignKey(Project, null=True, on_delete=OnDelete.cascade, on_update=OnUpdate.no_action)
@@ -62,6 +62,8 @@ class ConfigSource(Table, tablename="config_sources"):
     """False: nothing names it any more; what it owns stays."""
     scope = JSONB(default="[]")
     """What it may declare, as in the settings; empty: everything."""
+    synced_commit = Varchar(length=64, default=None, null=True)
+    """The newest commit that was found to be in force; what comes after it is new."""
     forced_from = Varchar(length=64, default=None, null=True)
     """The commit in force when the branch was last moved to one that does not contain it."""
     forced_at = Timestamptz(default=None, null=True)
@@ -89,7 +91,7 @@ class ConfigRevision(Table, tablename="config_revisions"):
     status = Text(default=None)
     """Whether it came into force."""
     plan = JSONB(default="{}")
-    """What was to change."""
+    """What was to change: digest, how many, reasons; and each change, unless it was applied."""
     errors = JSONB(default="[]")
     """Why it failed, with file, line and column."""
     duration_seconds = DoublePrecision(default=0)

@@ -20,6 +20,8 @@ class ConfigHold(msgspec.Struct, frozen=True):
     commit: str
     reasons: list[str]
     """Why it waits, one sentence each."""
+    by_commit: bool = True
+    """Whether a commit with ``FC-Confirm`` at its end confirms it too."""
 
 
 class ConfigSource(msgspec.Struct, frozen=True):
@@ -49,6 +51,8 @@ class ConfigSource(msgspec.Struct, frozen=True):
     applied_signer: str | None
     held: ConfigHold | None
     """The plan that waits, while the status is ``held``."""
+    waiting: ConfigHold | None
+    """The plan that is applied when a sync window opens, while the status is ``waiting``."""
     project: str | None
     """The project whose own file this is; none: the settings describe the source."""
     active: bool
@@ -85,7 +89,7 @@ class ConfigRevision(msgspec.Struct, frozen=True):
     digest: str | None
     """Of its plan; none when it failed before there was one."""
     reasons: list[str]
-    """For which it had to be confirmed."""
+    """For which it had to be confirmed, or was refused though its files are right."""
     duration_seconds: float
     created_at: datetime
 
@@ -102,6 +106,14 @@ class ConfigChange(msgspec.Struct, frozen=True):
     line: int | None
 
 
+class PlannedChanges(msgspec.Struct, frozen=True):
+    """What a revision that was not applied would have changed."""
+
+    changes: list[ConfigChange]
+    more: int
+    """How many more there are; of a large plan only the first ones are kept."""
+
+
 class ConfigOwner(msgspec.Struct, frozen=True):
     """The place in a configuration repository that owns a row."""
 
@@ -114,8 +126,9 @@ SOURCE_ROWS = """
 SELECT s.name, s.url, s.branch, s.path, s.status, s.error_message, s.errors, s.failures, s.last_seen_commit,
        s.last_synced_at, s.sync_requested_at, s.next_sync_at, r.commit_hash AS applied_commit, r.created_at AS applied_at,
        r.id AS applied_revision, r.author AS applied_author, r.signer AS applied_signer,
-       CASE WHEN s.status = 'held' THEN s.held END AS held,
-       p.name AS project, s.active, s.scope, s.forced_from, s.forced_at, s.opens_at
+       CASE WHEN s.status = 'held' THEN s.held END AS held, CASE WHEN s.status = 'waiting' THEN s.held END AS waiting,
+       p.name AS project, s.active, s.scope, s.forced_from, s.forced_at,
+       CASE WHEN s.status = 'waiting' THEN s.opens_at END AS opens_at
 FROM config_sources s
 LEFT JOIN projects p ON p.id = s.project_id
 LEFT JOIN LATERAL (
@@ -194,6 +207,16 @@ async def config_changes(database: Database, revision: uuid.UUID) -> list[Config
         revision,
     )
     return msgspec.convert([dict(row) for row in rows], list[ConfigChange])
+
+
+async def planned_changes(database: Database, revision: uuid.UUID) -> PlannedChanges:
+    """What a revision that was held, waits or failed would have changed, in the order of its plan."""
+    row = await database.fetchrow(
+        "SELECT COALESCE(plan -> 'changes', '[]') AS changes, COALESCE((plan ->> 'more')::int, 0) AS more "
+        "FROM config_revisions WHERE id = $1",
+        revision,
+    )
+    return PlannedChanges([], 0) if row is None else msgspec.convert(dict(row), PlannedChanges)
 
 
 async def config_resource_counts(database: Database) -> dict[str, int]:

@@ -42,7 +42,7 @@ _LOOKS: dict[str, Look] = {
     # configuration
     "synced": Look("synced", "good", "good"),
     "held": Look("held until confirmed", "warn", "clock"),
-    "waiting": Look("waits for its window", "wait", "clock"),
+    "waiting": Look("waits for its sync window", "warn", "clock"),
     "unread": Look("not read yet", "wait", "wait"),
     "paused": Look("paused", "warn", "clock"),
     "pinned": Look("pinned by a rollback", "warn", "clock"),

@@ -79,14 +79,16 @@ def test_a_rollback_shows_its_plan_and_asks(run: Run, twice: Path) -> None:
 
 def test_a_pause_is_shown_until_it_is_resumed(run: Run, followed: None) -> None:
     assert run("status").exit_code == 0
-    assert run("pause", "--reason", "we move house", "--until", "2h").stdout.startswith("paused until 2")
+    assert run("pause", "--reason", "we move house", "--until", "2h").stdout.startswith(
+        "default: paused until 2"
+    )
     shown = run("status")
     assert shown.exit_code == 1
     assert "is not followed until 2" in shown.stdout
     assert "we move house" in shown.stdout
     assert json.loads(run("status", "--json").stdout)["pauses"][0]["reason"] == "we move house"
-    assert run("resume").stdout == "resumed: the newest commit is applied now\n"
-    assert run("resume").stdout == "it was not paused\n"
+    assert run("resume").stdout == "default: resumed: the newest commit is applied now\n"
+    assert run("resume").stdout == "default: it was not paused\n"
     assert run("status").exit_code == 0
 
 

@@ -24,6 +24,7 @@ from fc.config.api import ROUTES
 from fc.config.sync import Synchronizer
 from fc.web.failures import HANDLERS
 from tests.config.test_apply import put
+from tests.config.test_guards import roles
 from tests.support.configuration import WHOLE, project
 from tests.support.repository import Repository
 
@@ -261,7 +262,12 @@ async def test_an_admin_confirms_a_plan_that_is_held_and_nobody_else(
         await database.execute(
             "INSERT INTO api_keys (name, key_hash, role) VALUES ($1, $2, $1)", role, hash_key(role)
         )
-    waiting = {"digest": "ab" * 32, "commit": "c" * 40, "reasons": ["it would remove much"]}
+    waiting = {
+        "digest": "ab" * 32,
+        "commit": "c" * 40,
+        "reasons": ["it would remove much"],
+        "by_commit": True,
+    }
     await database.execute("UPDATE config_sources SET status = 'held', held = $1", waiting)
     client = opened()
     assert (await client.get("/api/v1/configuration")).json()["sources"][0]["held"] == waiting
@@ -284,3 +290,25 @@ async def test_an_admin_confirms_a_plan_that_is_held_and_nobody_else(
         await database.fetchval("SELECT actor || ' ' || action FROM audit_events")
         == "api_key:admin configure"
     )
+
+
+async def test_a_plan_that_was_not_applied_is_shown_whole(
+    opened: Open, database: Database, settings: Settings, tmp_path: Path
+) -> None:
+    repository = Repository(tmp_path / "configuration")
+    followed = ConfigurationSettings(url=repository.url)
+    synchronizer = Synchronizer(
+        msgspec.structs.replace(settings, configuration=followed), database, Secrets(None)
+    )
+    await synchronizer.register()
+    repository.commit({"fc.yaml": roles(8)})
+    assert await synchronizer.synchronize()
+    repository.commit({"fc.yaml": roles(1)})
+    await sources.request_sync(database)
+    assert await synchronizer.synchronize()
+    client = opened()
+    newest = (await client.get("/api/v1/configuration/revisions")).json()["items"][0]
+    assert newest["status"] == "held"
+    detail = (await client.get(f"/api/v1/configuration/revisions/{newest['id']}")).json()
+    assert [one["action"] for one in detail["changes"]] == ["delete"] * 7
+    assert detail["more"] == 0

@@ -183,14 +183,14 @@ async def test_the_status_tells_of_files_that_are_not_in_force_and_ends_well(
     await both.declare()
     await both.push("jobsets: {m: {}}\n")
     settings = msgspec.structs.replace(both.settings, database=DatabaseSettings(url=database_url))
-    assert await run_status(settings, as_json=False) == 0
+    assert await run_status(settings, None, as_json=False) == 0
     shown_lines = capsys.readouterr().out.splitlines()
     assert shown_lines[-3:-1] == [
         "projects' own files: 0 of 1 in force",
         "  project/hello: failed  .fc.yaml:1:14: jobset: missing 'nix_expression'",
     ]
     await both.push("{}\n")
-    await run_status(settings, as_json=False)
+    await run_status(settings, None, as_json=False)
     assert "projects' own files: 1 of 1 in force" in capsys.readouterr().out
 
 

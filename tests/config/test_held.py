@@ -12,9 +12,9 @@ from fc.base.errors import ConflictError
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
 from fc.cli.main import cli
-from fc.config import sources
+from fc.config import inventory, sources
 from fc.config.sync import Synchronizer
-from fc.tables.configuration_queries import ConfigHold, config_revisions
+from fc.tables.configuration_queries import ConfigHold, config_revisions, planned_changes
 from tests.config.test_apply import state
 from tests.config.test_guards import roles
 from tests.config.test_sync import again, following, source
@@ -172,3 +172,41 @@ async def test_the_command_line_says_why_and_confirms(
         "configure",
         found.digest,
     )
+
+
+async def test_what_was_not_applied_keeps_what_it_would_have_changed_and_of_much_a_part(
+    database: Database, repository: Repository, synchronizer: Synchronizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inventory, "_MOST_KEPT", 3)
+    await held(database, repository, synchronizer)
+    kept = await planned_changes(database, (await config_revisions(database))[0].id)
+    assert [(one.action, one.kind, one.after) for one in kept.changes] == [("delete", "role", None)] * 3
+    assert all(one.before and one.file == "fc.yaml" and one.line for one in kept.changes)
+    assert kept.more == 4
+    applied = await planned_changes(database, (await config_revisions(database))[1].id)
+    assert (applied.changes, applied.more) == ([], 0)
+
+
+async def test_a_refused_takeover_keeps_its_plan_and_no_secret(
+    database: Database, repository: Repository, synchronizer: Synchronizer, tmp_path: Path
+) -> None:
+    (tmp_path / "deploy").write_text("hunter2", encoding="utf-8")
+    await database.execute("INSERT INTO api_keys (name, key_hash, role) VALUES ('deploy', 'x', 'read-only')")
+    repository.commit({"fc.yaml": roles(8) + "api_keys: {deploy: {key: !secret deploy, role: read-only}}\n"})
+    assert (await again(database, synchronizer)).status == "failed"
+    kept = await planned_changes(database, (await config_revisions(database))[0].id)
+    assert [(one.action, one.key) for one in kept.changes] == [("create", "deploy")]
+    assert kept.changes[0].after is not None
+    assert kept.changes[0].after["key"] == "«secret» deploy"
+    stored = await database.fetchval("SELECT string_agg(plan::text, ' ') FROM config_revisions")
+    assert "hunter2" not in stored
+
+
+async def test_every_try_of_a_commit_is_flagged_for_its_status(
+    database: Database, repository: Repository, synchronizer: Synchronizer
+) -> None:
+    await held(database, repository, synchronizer)
+    repository.commit({"fc.yaml": "projects: {p: {}}\n"})
+    assert (await again(database, synchronizer)).status == "failed"
+    flagged = "SELECT count(*) FROM config_revisions WHERE report_pending_since IS NOT NULL"
+    assert await database.fetchval(flagged) == 3

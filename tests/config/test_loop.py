@@ -14,7 +14,7 @@ from fc.base.nix_cli import Nix
 from fc.base.notify import Listener
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
-from fc.base.source_settings import ConfigurationSettings
+from fc.base.source_settings import ConfigurationSettings, SourceSettings
 from fc.config import sources
 from fc.config.loop import make_loops
 from tests.support.configuration import project
@@ -63,4 +63,21 @@ async def test_the_loop_follows_requests_at_once(
 def test_without_a_repository_only_what_is_there_is_looked_after(
     settings: Settings, services: Callable[[Settings], Services]
 ) -> None:
-    assert [loop.name for loop in make_loops(services(settings))] == ["drift", "retention", "project files"]
+    assert [loop.name for loop in make_loops(services(settings))] == [
+        "drift",
+        "retention",
+        "project files",
+        "forgetting",
+    ]
+
+
+async def test_without_a_repository_what_was_followed_is_followed_no_more(
+    database: Database, settings: Settings, services: Callable[[Settings], Services]
+) -> None:
+    await sources.register(database, "team", SourceSettings(url="https://git.example.org/team.git"))
+    loop = make_loops(services(settings))[-1]
+    assert not await loop.turn()
+    assert await database.fetchval("SELECT active FROM config_sources") is False
+    await sources.register(database, "team", SourceSettings(url="https://git.example.org/team.git"))
+    assert not await loop.turn()
+    assert await database.fetchval("SELECT active FROM config_sources") is True
