@@ -1,4 +1,4 @@
-"""Routes of configuration: the push hook of its repository, and what became of it."""
+"""Routes of configuration: the hook of its repository, and what became of it."""
 
 import uuid
 from typing import Annotated, Any
@@ -16,8 +16,10 @@ from fc.base.settings import Settings
 from fc.base.source_settings import SourceSettings
 from fc.config.drift import Drift, find_drift
 from fc.config.plan_api import plan_working_copy
+from fc.config.preview_hooks import take_pull_request, why_not_previewed
+from fc.config.previews import base_moved
 from fc.config.sources import SOURCE, confirm, request_sync
-from fc.forge.events import Event, Forge, Push
+from fc.forge.events import Event, Forge, PullRequest, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
 from fc.tables.configuration_queries import (
     ConfigChange,
@@ -31,11 +33,13 @@ from fc.tables.configuration_queries import (
 )
 from fc.tables.delivery_log import log_delivery
 from fc.tables.pause_queries import ConfigPause, config_pauses
+from fc.tables.preview_queries import ConfigPreview, PreviewDetail, config_preview, config_previews
 
 _TARGET = "configuration"
 _LARGEST_HOOK = 25 << 20
 """Bytes; GitHub sends no more."""
 _REVISION = "configuration revision"
+_PREVIEW = "preview"
 
 
 class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,6 +81,14 @@ class RevisionPage(msgspec.Struct, frozen=True):
     """``before`` of the following page; none: this is the last."""
 
 
+class PreviewPage(msgspec.Struct, frozen=True):
+    """Some of the pull requests, newest first."""
+
+    items: list[ConfigPreview]
+    next: uuid.UUID | None
+    """``before`` of the following page; none: this is the last."""
+
+
 class RevisionDetail(msgspec.Struct, frozen=True):
     """A revision and everything it changed."""
 
@@ -89,7 +101,7 @@ class RevisionDetail(msgspec.Struct, frozen=True):
     status_code=202,
     request_max_body_size=_LARGEST_HOOK,
     tags=["hooks"],
-    summary="Push hook of a configuration repository",
+    summary="Hook of a configuration repository",
 )
 async def configuration_hook(
     request: Request[Any, Any, Any],
@@ -99,7 +111,7 @@ async def configuration_hook(
     secrets: Secrets,
     source: str = SOURCE,
 ) -> HookAnswer:
-    """Synchronise at once when the followed branch was pushed. Anything without a valid signature is refused.
+    """Synchronise at once when the followed branch was pushed; preview pull requests to it. Anything without a valid signature is refused.
 
     Without the name of a source it is the repository that the settings describe as ``configuration.url``.
     """
@@ -116,19 +128,23 @@ async def configuration_hook(
             await log_delivery(database, forge, target, delivery, "", "refused", str(error))
         raise
     assert configured is not None
-    ignored = _why_ignored(event, configured.branch)
+    ignored = _why_ignored(event, configured)
+    done, detail = True, "the configuration is synchronised"
     async with database.transaction() as connection:
         if ignored:
             new = await log_delivery(connection, forge, target, delivery, name, "ignored", ignored)
         else:
             new = await log_delivery(connection, forge, target, delivery, name, "accepted")
-            if new:
+            if new and isinstance(event, PullRequest):
+                done, detail = await take_pull_request(connection, source, configured, event)
+            elif new and isinstance(event, Push):
                 await request_sync(connection, source)
+                await base_moved(connection, source, event.after)
     if not new:
         return HookAnswer("duplicate", "this delivery was received before")
     if ignored:
         return HookAnswer("ignored", ignored)
-    return HookAnswer("accepted", "the configuration is synchronised")
+    return HookAnswer("accepted" if done else "ignored", detail)
 
 
 def _hook_secret(source: str, configured: SourceSettings | None, secrets: Secrets) -> str:
@@ -144,10 +160,13 @@ def _hook_secret(source: str, configured: SourceSettings | None, secrets: Secret
         raise SignatureError(message) from None
 
 
-def _why_ignored(event: Event, branch: str) -> str | None:
+def _why_ignored(event: Event, configured: SourceSettings) -> str | None:
     """Why an event is of no interest; none: it is."""
+    if isinstance(event, PullRequest):
+        return why_not_previewed(event, configured)
+    branch = configured.branch
     if not isinstance(event, Push):
-        return "only pushes matter here"
+        return "only pushes and pull requests matter here"
     if event.branch != branch.removeprefix("refs/heads/"):
         return f"only the branch {branch!r} is followed"
     return "the branch was deleted" if event.deleted else None
@@ -209,6 +228,35 @@ async def get_configuration_drift(database: Database) -> list[Drift]:
     """Where rows say something else than what was applied from git, because somebody changed them by hand."""
     async with database.transaction() as connection:
         return await find_drift(connection)
+
+
+@get(
+    "/api/v1/configuration/previews",
+    tags=["configuration"],
+    summary="Pull requests on configuration repositories",
+)
+async def list_configuration_previews(
+    database: Database,
+    before: Annotated[uuid.UUID | None, Parameter(description="Only older than this one.")] = None,
+    limit: Annotated[int, Parameter(ge=1, le=200, description="How many.")] = 50,
+    closed: Annotated[bool, Parameter(description="Also those that were merged or closed.")] = False,  # noqa: FBT002 - a query parameter
+) -> PreviewPage:
+    """What pull requests would change, newest first; those that are open unless all are asked for."""
+    found = await config_previews(database, before=before, limit=limit + 1, closed=closed)
+    return PreviewPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
+
+
+@get(
+    "/api/v1/configuration/previews/{source:str}/{number:int}",
+    tags=["configuration"],
+    summary="What one pull request would change",
+)
+async def get_configuration_preview(database: Database, source: str, number: int) -> PreviewDetail:
+    """The plan of a pull request in full, or why it cannot be merged. Nothing of it was applied."""
+    found = await config_preview(database, source, number)
+    if found is None:
+        raise NotFoundError(_PREVIEW, f"{source}/{number}")
+    return found
 
 
 ROUTES = [

@@ -27,6 +27,7 @@ from fc.config.inventory import (
     write_inventory,
     write_revision,
 )
+from fc.config.previews import state_moved
 from fc.config.rows import RULES
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('fc configuration ' || $1, 0))"
@@ -79,7 +80,7 @@ async def make_guarded_plan(
     """As ``make_plan``, with the reasons for which the plan has to be confirmed; none: it need not be."""
     async with database.transaction() as connection:
         inventory, plan = await _plan(connection, source, resources)
-        await _refuse_takeover(connection, source, plan, resources)
+        await refuse_takeover(connection, source, plan, resources)
     return plan, reasons_to_hold(plan, inventory, resources)
 
 
@@ -133,7 +134,7 @@ async def apply_within(
     inventory, plan = await _plan(connection, origin.source, resources)
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
-    await _refuse_takeover(connection, origin.source, plan, resources)
+    await refuse_takeover(connection, origin.source, plan, resources)
     reasons = reasons_to_hold(plan, inventory, resources)
     if reasons and not plan.confirmed_by(confirmed):
         raise PlanHeldError(plan, reasons)
@@ -142,13 +143,14 @@ async def apply_within(
         return Applied(plan, None)
     await _rename(connection, plan)
     # What stands in a renamed project is found by its new name only now.
-    await _refuse_takeover(connection, origin.source, plan, resources, only={"create"})
+    await refuse_takeover(connection, origin.source, plan, resources, only={"create"})
     for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
         await _write(connection, kind, list(changes), resources)
     await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
     revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan, reasons=reasons)
     await write_inventory(connection, origin.source, revision, plan)
     await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
+    await state_moved(connection)
     await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
     return Applied(plan, revision)
 
@@ -169,7 +171,7 @@ def jobsets_to_check(plan: Plan, resources: Iterable[ResourceId]) -> list[str]:
     return sorted(key for key in jobsets if key in keys or key.partition("/")[0] in projects)
 
 
-async def _refuse_takeover(
+async def refuse_takeover(
     connection: asyncpg.Connection,
     source: str,
     plan: Plan,

@@ -78,9 +78,7 @@ def settle(
         known: Fields = {
             name: one.fields[name]
             for name in hidden
-            if before is not None
-            and name in one.fields
-            and before.fields.get(name) == resource.fields[name]
+            if before is not None and name in one.fields and before.fields.get(name) == resource.fields[name]
         }
         fields = {**resource.fields, **known}
         settled[identity] = replace(resource, fields=fields, content_hash=content_hash(fields))

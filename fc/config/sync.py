@@ -25,6 +25,7 @@ from fc.config.errors import ConfigurationError, PlanHeldError
 from fc.config.inventory import Origin, owned_by_others, write_revision
 from fc.config.load import Loaded, Loader
 from fc.config.outside import Surroundings
+from fc.config.previews import base_moved
 from fc.config.scopes import out_of_scope
 from fc.config.sealing import seal
 
@@ -167,6 +168,7 @@ class Synchronizer:
             )
             latest = await sources.latest_revision(connection, self._name)
             await sources.finish_synced(connection, held, commit, self._poll)
+            await base_moved(connection, self._name, commit)
         self._seen = _Seen(commit, seals, latest)
         if applied.revision is not None:
             seconds = round(time.monotonic() - started, 3)
@@ -201,6 +203,7 @@ class Synchronizer:
                     reasons=error.reasons,
                 )
             await sources.finish_held(connection, held, commit, error, self._poll)
+            await base_moved(connection, self._name, commit)
 
     async def _refuse(
         self, held: sources.Claim, commit: str, message: str, problems: tuple[Problem, ...], started: float
@@ -222,6 +225,7 @@ class Synchronizer:
             await sources.finish_failed(
                 connection, held, message, retry_seconds=self._poll, commit=commit, problems=problems
             )
+            await base_moved(connection, self._name, commit)
 
 
 @asynccontextmanager

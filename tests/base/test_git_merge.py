@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
+from git.cmd import Git
 
-from fc.base import git as git_module
 from fc.base.errors import GitError
 from fc.base.git_merge import MergingMirror, MovedLines
 from tests.support.repository import Repository
@@ -86,7 +86,7 @@ async def test_a_git_that_cannot_merge_takes_what_needs_no_merge(
     old = tmp_path / "old-git"
     old.write_text('#!/bin/sh\ncase "$*" in *merge-tree*) exit 129;; esac\nexec git "$@"\n', encoding="utf-8")
     old.chmod(0o755)
-    monkeypatch.setattr(git_module.Git, "GIT_PYTHON_GIT_EXECUTABLE", str(old))
+    monkeypatch.setattr(Git, "GIT_PYTHON_GIT_EXECUTABLE", str(old))
     mirror = MergingMirror(tmp_path / "mirrors", repository.url)
     head = offer(repository, {"c.yaml": "c\n"})
     fetched = await mirror.fetch_both("main", HEAD)

@@ -133,7 +133,16 @@ def test_a_page_has_a_web_url(url: str) -> None:
 
 @pytest.mark.parametrize(
     "url",
-    [None, "", "javascript:alert(1)", "https://a/<b>", "https://a b", "https://a/\n", "//a", "https://" + "a" * 2001],
+    [
+        None,
+        "",
+        "javascript:alert(1)",
+        "https://a/<b>",
+        "https://a b",
+        "https://a/\n",
+        "//a",
+        "https://" + "a" * 2001,
+    ],
 )
 def test_anything_else_has_none(url: str | None) -> None:
     assert web_url(url) is None
