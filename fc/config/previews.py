@@ -69,7 +69,7 @@ UPDATE config_previews SET requested_at = clock_timestamp() WHERE id IN (
 _CLAIM = """
 UPDATE config_previews SET claim_token = $2, lease_until = now() + make_interval(secs => $3),
     failures = failures + 1,
-    next_plan_at = now() + make_interval(secs => LEAST($4, 2 ^ LEAST(failures + 1, 20)))
+    next_plan_at = now() + make_interval(secs => LEAST($4, 10 * 2 ^ LEAST(failures + 1, 20)))
 WHERE id = (
     SELECT id FROM config_previews p
     WHERE source = ANY ($1) AND status <> 'closed' AND requested_at IS NOT NULL
@@ -86,12 +86,13 @@ RETURNING id, source, number, head_hash, requested_at, failures, planned_at IS N
 _RENEW = "UPDATE config_previews SET lease_until = now() + make_interval(secs => $3) WHERE id = $1 AND claim_token = $2"
 # What is reported is put down anew only when it says something else.
 _FINISH = """
-UPDATE config_previews SET head_hash = $3, base_hash = $4, base_revision_id = $5, status = $6, message = $7,
+UPDATE config_previews SET head_hash = $3::text, base_hash = $4, base_revision_id = $5, status = $6::text,
+    message = $7::text,
     plan = $8, errors = $9, failures = 0, next_plan_at = NULL, planned_at = now(),
     requested_at = CASE WHEN requested_at IS DISTINCT FROM $10 THEN requested_at END,
     report_pending_since = CASE
         WHEN (head_hash, status, message, plan ->> 'digest', errors)
-             IS DISTINCT FROM ($3, $6, $7, $8::jsonb ->> 'digest', $9::jsonb)
+             IS DISTINCT FROM ($3::text, $6::text, $7::text, $8::jsonb ->> 'digest', $9::jsonb)
         THEN clock_timestamp() ELSE report_pending_since END,
     claim_token = NULL, lease_until = NULL
 WHERE id = $1 AND claim_token = $2 AND status <> 'closed'

@@ -17,6 +17,8 @@ class ConfigPreview(msgspec.Struct, frozen=True):
 
     id: uuid.UUID
     source: str
+    path: str
+    """The directory of the configuration in its repository."""
     number: int
     title: str | None
     """As its author wrote it."""
@@ -71,7 +73,7 @@ class PreviewDetail(msgspec.Struct, frozen=True):
 
 
 _COLUMNS = """
-id, source, number, title, author, url, head_hash, base_hash, base_revision_id, status, message,
+id, source, COALESCE((SELECT s.path FROM config_sources s WHERE s.name = config_previews.source), '.') AS path, number, title, author, url, head_hash, base_hash, base_revision_id, status, message,
 plan ->> 'digest' AS digest, COALESCE(plan -> 'summary', '{}'::jsonb) AS summary,
 COALESCE(plan -> 'reasons', '[]'::jsonb) AS reasons, requested_at, planned_at, created_at, closed_at
 """
@@ -101,6 +103,16 @@ async def config_previews(
     """
     rows = await database.fetch(_LIST, before, closed, limit)
     return msgspec.convert([dict(row) for row in rows], list[ConfigPreview])
+
+
+async def preview_id(database: Database, source: str, number: int) -> uuid.UUID | None:
+    """The id of a pull request's preview, or none."""
+    if not 0 < number <= _LARGEST_NUMBER or "\0" in source:
+        return None
+    found: uuid.UUID | None = await database.fetchval(
+        "SELECT id FROM config_previews WHERE source = $1 AND number = $2", source, number
+    )
+    return found
 
 
 async def config_preview(database: Database, source: str, number: int) -> PreviewDetail | None:

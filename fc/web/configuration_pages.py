@@ -18,11 +18,14 @@ from fc.tables.configuration_queries import (
     config_sources,
 )
 from fc.tables.pause_queries import config_pauses
+from fc.tables.preview_queries import config_previews
+from fc.web.preview_looks import preview_look
 from fc.web.rendering import Pages, show_value
 from fc.web.routing import cursor, live, page
 from fc.web.topics import Topics
 
 _REVISIONS = 30
+_PREVIEWS = 30
 _WORDS = {
     "create": "added",
     "update": "changed",
@@ -74,6 +77,9 @@ async def configuration_page(
         sources=sources,
         pauses={one.source: one for one in await config_pauses(database)},
         owned=await config_resource_counts(database),
+        previews=await config_previews(database, limit=_PREVIEWS + 1),
+        most_previews=_PREVIEWS,
+        preview_look=preview_look,
         revisions=revisions[:_REVISIONS],
         before=start,
         older=revisions[_REVISIONS - 1].id if len(revisions) > _REVISIONS else None,
