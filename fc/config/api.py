@@ -267,5 +267,7 @@ ROUTES = [
     confirm_plan,
     get_configuration_drift,
     plan_working_copy,
+    list_configuration_previews,
+    get_configuration_preview,
 ]
 """What the application serves of configuration."""

@@ -10,7 +10,7 @@ import pytest
 
 from fc.base.database import Database
 from fc.base.secrets import Secrets
-from fc.base.settings import SecretSettings, Settings
+from fc.base.settings import SecretsSettings, Settings
 from fc.base.source_settings import ConfigurationSettings
 from fc.config import sources
 from fc.config.compile import compile_fragments
@@ -157,7 +157,7 @@ async def test_an_encrypted_guess_is_not_compared_with_the_secret(
         return f"api_keys:\n  a:\n    role: read-only\n    key: !age |\n{lines}"
 
     service.settings = msgspec.structs.replace(
-        service.settings, secrets=SecretSettings(age_identities=tmp_path / "identities")
+        service.settings, secrets=SecretsSettings(age_identities=tmp_path / "identities")
     )
     first = text("the-value")
     service.repository.commit({"fc.yaml": first})

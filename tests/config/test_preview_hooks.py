@@ -12,7 +12,8 @@ from fc.base.database import Database
 from fc.base.source_settings import ReportSettings, SourceSettings
 from fc.config.preview_hooks import why_not_previewed
 from fc.forge.events import Forge
-from tests.config.test_api import HOOK, KEY, Open, opened, push, send, signed  # noqa: F401 - a fixture among them
+from tests.config import test_api
+from tests.config.test_api import KEY, Open, push, send, signed
 from tests.forge.payloads import (
     GITEA_PULL_REQUEST,
     GITHUB_PULL_REQUEST,
@@ -30,6 +31,7 @@ SAID: dict[Forge, tuple[dict[str, Any], str, int, str]] = {
     "gitlab": (GITLAB_MERGE_REQUEST, "Merge Request Hook", 3, "bob"),
 }
 """What each forge sends, how it calls that, and whose pull request of which number it is."""
+opened = test_api.opened
 HEADERS = {"github": "GitHub", "gitea": "Gitea", "forgejo": "Forgejo", "gitlab": "Gitlab"}
 
 
@@ -171,7 +173,9 @@ async def test_the_api_lists_pull_requests_page_by_page(database: Database, open
         await heard(database, f"{number}" * 40, number)
     await heard(database, "1" * 40, 1, closed=True)
     path = "/api/v1/configuration/previews"
-    first = (await client.get(path, params={"limit": 3})).json()
+    answer = await client.get(path, params={"limit": 3})
+    assert answer.status_code == 200, answer.text
+    first = answer.json()
     second = (await client.get(path, params={"limit": 3, "before": first["next"]})).json()
     assert [one["number"] for one in first["items"] + second["items"]] == [5, 4, 3, 2]
     assert second["next"] is None
