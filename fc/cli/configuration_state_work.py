@@ -17,6 +17,7 @@ from fc.config.sources import confirm, request_sync
 from fc.config.wording import did_you_mean
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
 from fc.tables.pause_queries import ConfigPause, config_pauses
+from fc.tables.preview_queries import open_preview_counts
 
 _DRIFTED = 2
 """Exit status of drift."""
@@ -28,8 +29,11 @@ async def run_status(settings: Settings, *, as_json: bool) -> int:
         sources = await config_sources(database)
         owned = await config_resource_counts(database)
         pauses = await config_pauses(database)
+        previews = await open_preview_counts(database)
     if as_json:
-        state = msgspec.json.encode({"sources": sources, "resources": owned, "pauses": pauses})
+        state = msgspec.json.encode(
+            {"sources": sources, "resources": owned, "pauses": pauses, "previews": previews}
+        )
         click.echo(msgspec.json.format(state, indent=2).decode())
     else:
         if not sources:
@@ -39,6 +43,9 @@ async def run_status(settings: Settings, *, as_json: bool) -> int:
         for one in pauses:
             click.echo(_pause_line(one))
         click.echo(f"git owns {sum(owned.values())} resources")
+        if previews:
+            listed = ", ".join(f"{count} {status}" for status, count in previews.items())
+            click.echo(f"open pull requests: {listed}")
     return 0 if not pauses and all(source.status == "synced" for source in sources) else 1
 
 

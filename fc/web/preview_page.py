@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -26,6 +27,13 @@ _WOULD = {
     "adopt": "would adopt",
 }
 _TONES = {"create": "good", "update": "busy", "delete": "bad", "rename": "busy", "adopt": "busy"}
+_PLAIN = {
+    "create": "to add",
+    "update": "to change",
+    "delete": "to remove",
+    "rename": "to rename",
+    "adopt": "to adopt",
+}
 _KIND = "preview"
 _PAGE = re.compile(
     r"(?P<repository>https?://[^?#\s]+?)/(?P<kind>pull|pulls|-/merge_requests)/[0-9]+", re.ASCII
@@ -76,9 +84,16 @@ async def preview_page(
         changes=[_shown(preview, change) for change in found.changes],
         more=found.more,
         errors=[_Linked(one, file_link(preview, one.file, one.line)) for one in found.errors],
+        changes_in_words=changes_in_words,
         would=_WOULD,
         tones=_TONES,
     )
+
+
+def changes_in_words(summary: Mapping[str, int]) -> str:
+    """How much a plan would change."""
+    counts = (f"{count} {_PLAIN.get(action, action)}" for action, count in summary.items() if count)
+    return ", ".join(counts) or "nothing"
 
 
 def file_link(preview: ConfigPreview, file: str, line: int) -> str | None:
