@@ -31,6 +31,7 @@ from fc.base.source_settings import ConfigurationSettings
 from fc.config import sources
 from fc.config.apply import apply, make_plan
 from fc.config.compile import compile_fragments
+from fc.config.drift_log import look
 from fc.config.inventory import Origin
 from fc.config.load import Loader
 from fc.config.sealing import seal
@@ -92,6 +93,9 @@ async def _first(url: str, texts: dict[str, str], directory: Path) -> dict[str, 
     began = time.perf_counter()
     await apply(database, Origin(SOURCE), compiled.resources, expected_digest=plan.digest)
     applied = time.perf_counter() - began
+    began = time.perf_counter()
+    assert await look(database, 600, now=True) == "recorded"
+    compared = time.perf_counter() - began
     rows = [(one.kind, one.key, json.dumps(one.fields)) for one in compiled.resources.values()]
     figures = {
         "resources": len(rows),
@@ -100,6 +104,7 @@ async def _first(url: str, texts: dict[str, str], directory: Path) -> dict[str, 
         "load_compile_plan_ratio_to_libyaml_events": round(planned / _events(texts), 1),
         "apply_seconds": round(applied, 3),
         "apply_ratio_to_copy": round(applied / await _copy(database, rows), 1),
+        "compare_with_rows_seconds": round(compared, 3),
         "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     await database.close()

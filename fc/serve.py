@@ -15,7 +15,7 @@ import asyncpg
 import structlog
 
 from fc.base.data_dir import DataDirLock, prepare_data_dir
-from fc.base.database import unavailable
+from fc.base.database import OWN_SESSION, unavailable
 from fc.base.embedded import EmbeddedPostgres
 from fc.base.errors import DatabaseUnavailableError, EnvironmentMissingError
 from fc.base.log import configure_logging
@@ -124,7 +124,7 @@ class _Supervisor:
 
     async def _schema_version(self) -> SchemaVersion:
         try:
-            connection = await asyncpg.connect(self._url, timeout=10)
+            connection = await asyncpg.connect(self._url, timeout=10, server_settings=OWN_SESSION)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise unavailable(self._url, error) from None
         try:

@@ -10,6 +10,9 @@ import msgspec
 
 from fc.base.errors import DatabaseUnavailableError
 
+OWN_SESSION = {"application_name": "fc"}
+"""Server settings of every connection of FC: by them triggers tell its writes from those made by hand."""
+
 _OLDEST = (14,)
 _CLOSE_SECONDS = 10.0
 
@@ -30,7 +33,13 @@ class Database:
         """
         try:
             pool = await asyncpg.create_pool(
-                url, min_size=1, max_size=size, init=_prepare, command_timeout=300, timeout=10
+                url,
+                min_size=1,
+                max_size=size,
+                init=_prepare,
+                command_timeout=300,
+                timeout=10,
+                server_settings=OWN_SESSION,
             )
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
             raise unavailable(url, error) from None
@@ -77,6 +86,12 @@ class Database:
     async def transaction(self) -> AsyncIterator[asyncpg.Connection]:
         """A connection inside a transaction: committed at the end of the block, rolled back by an error."""
         async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[asyncpg.Connection]:
+        """As ``transaction``, but all its statements see the database as it was at the first of them."""
+        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read"):
             yield connection
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager, suppress
 import asyncpg
 import structlog
 
+from fc.base.database import OWN_SESSION
+
 JOBSETS_CHANGED = "fc_jobsets_changed"
 EVALUATIONS_CHANGED = "fc_evaluations_changed"
 DERIVATIONS_READY = "fc_derivations_ready"
@@ -14,6 +16,7 @@ BUILDS_CHANGED = "fc_builds_changed"
 BUILDERS_CHANGED = "fc_builders_changed"
 CONFIG_CHANGED = "fc_config_changed"
 NOTIFICATIONS_PENDING = "fc_notifications_pending"
+HAND_WRITES = "fc_hand_writes"
 
 CHANNELS = (
     JOBSETS_CHANGED,
@@ -23,6 +26,7 @@ CHANNELS = (
     BUILDERS_CHANGED,
     CONFIG_CHANGED,
     NOTIFICATIONS_PENDING,
+    HAND_WRITES,
 )
 
 _RECONNECT_SECONDS = 1.0
@@ -84,7 +88,7 @@ class Listener:
     async def _listen_once(self) -> None:
         """Listen until the connection is lost."""
         lost = asyncio.Event()
-        connection = await asyncpg.connect(self._url, timeout=_CONNECT_SECONDS)
+        connection = await asyncpg.connect(self._url, timeout=_CONNECT_SECONDS, server_settings=OWN_SESSION)
         try:
             connection.add_termination_listener(lambda _: lost.set())
             for channel in CHANNELS:

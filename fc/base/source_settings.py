@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from fc.base.drift_settings import DriftSettings
 from fc.base.durations import Duration
 from fc.base.errors import SettingsError
 
@@ -96,6 +97,11 @@ class ConfigurationSettings(SourceSettings, forbid_unknown_fields=True, frozen=T
 
     environment: tuple[str, ...] = ()
     """Variables of the service that configuration may read with ``!env``."""
+    drift: DriftSettings = DriftSettings()
+    drift_interval: Duration = Duration(600)
+    """How often rows are compared with git when no notice asks for it."""
+    retention: Duration = Duration(90 * 86400)
+    """How long what git removed stays, disabled, with its history; 0: for ever."""
     sources: dict[SourceName, SourceSettings] = {}
     """Further repositories."""
 

@@ -1,4 +1,4 @@
-"""Commands about the configuration that is in force: status, confirm, adopt, drift."""
+"""Commands about the configuration that is in force: status, confirm, adopt."""
 
 import asyncio
 from pathlib import Path
@@ -11,7 +11,7 @@ from fc.cli.options import settings_option
 
 def commands() -> list[click.Command]:
     """What ``fcctl`` registers from here."""
-    return [status, confirm, adopt, drift]
+    return [status, confirm, adopt]
 
 
 @click.command()
@@ -54,17 +54,3 @@ def adopt(kind: str, name: str, settings_file: Path | None) -> None:
     from fc.cli.configuration_state_work import run_adopt
 
     asyncio.run(run_adopt(kind, name, load_settings(settings_file)))
-
-
-@click.command()
-@settings_option
-@click.option("--json", "as_json", is_flag=True, help="The drift as JSON.")
-@click.pass_context
-def drift(context: click.Context, settings_file: Path | None, *, as_json: bool) -> None:
-    """Show where rows say something else than git, because somebody changed them by hand.
-
-    Exit status 0: nowhere, 2: somewhere, 1: error.
-    """
-    from fc.cli.configuration_state_work import run_drift
-
-    context.exit(asyncio.run(run_drift(load_settings(settings_file), as_json=as_json)))

@@ -6,21 +6,15 @@ import click
 import msgspec
 
 from fc.access.audit import record_event
-from fc.base.errors import InvalidInputError
 from fc.base.settings import Settings
 from fc.cli.connect import opened
 from fc.config.adoption import allow_adoption
 from fc.config.diff import DIGEST_SHOWN
-from fc.config.drift import find_drift
-from fc.config.language import KIND_BY_NAME
+from fc.config.kind_names import kind_named
 from fc.config.sources import confirm, request_sync
-from fc.config.wording import did_you_mean
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
 from fc.tables.pause_queries import ConfigPause, config_pauses
 from fc.tables.preview_queries import open_preview_counts
-
-_DRIFTED = 2
-"""Exit status of drift."""
 
 
 async def run_status(settings: Settings, *, as_json: bool) -> int:
@@ -63,10 +57,7 @@ async def run_adopt(kind: str, key: str, settings: Settings) -> None:
     Raises:
         InvalidInputError: there is no such kind.
     """
-    name = kind.replace("-", "_")
-    if name not in KIND_BY_NAME:
-        message = f"there is no kind {kind!r}{did_you_mean(name, KIND_BY_NAME)}"
-        raise InvalidInputError(message)
+    name = kind_named(kind).name
     actor = f"cli:{getuser()}"
     async with opened(settings) as database, database.transaction() as connection:
         await allow_adoption(connection, name, key, actor)
@@ -84,23 +75,6 @@ def _pause_line(one: ConfigPause) -> str:
         else "until fcctl resume"
     )
     return f"{one.source} is not followed {until}: {what} by {one.paused_by}: {one.reason}"
-
-
-async def run_drift(settings: Settings, *, as_json: bool) -> int:
-    """Show drift; 0 there is none, 2 there is some."""
-    async with opened(settings) as database, database.transaction() as connection:
-        found = await find_drift(connection)
-    if as_json:
-        click.echo(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
-    for one in found if not as_json else []:
-        gone = ": the row is gone" if one.missing else ""
-        click.echo(f"{one.kind} {one.key}  ({one.file}:{one.line}){gone}")
-        for field in one.fields:
-            declared, live = (msgspec.json.encode(value).decode() for value in (field.declared, field.found))
-            click.echo(f"    {field.field}: git says {declared}, the row says {live}")
-    if not found and not as_json:
-        click.echo("nothing has drifted")
-    return _DRIFTED if found else 0
 
 
 def _lines(source: ConfigSource) -> list[str]:

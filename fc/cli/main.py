@@ -13,6 +13,8 @@ from fc.cli import (
     configuration_history,
     configuration_import,
     configuration_state,
+    drift,
+    resources,
     service,
 )
 from fc.cli.demo import command as demo
@@ -52,6 +54,8 @@ for _command in (
     *service.commands(),
     *configuration.commands(),
     *configuration_state.commands(),
+    *drift.commands(),
+    *resources.commands(),
     *configuration_history.commands(),
     *configuration_import.commands(),
 ):

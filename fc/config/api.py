@@ -14,10 +14,12 @@ from fc.base.errors import NotFoundError, SecretMissingError, SignatureError, We
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
 from fc.base.source_settings import SourceSettings
-from fc.config.drift import Drift, find_drift
+from fc.config.drift_api import ROUTES as DRIFT
 from fc.config.plan_api import plan_working_copy
+from fc.config.preview_api import ROUTES as PREVIEWS
 from fc.config.preview_hooks import take_pull_request, why_not_previewed
 from fc.config.previews import base_moved
+from fc.config.resource_api import ROUTES as RESOURCES
 from fc.config.sources import SOURCE, confirm, request_sync
 from fc.forge.events import Event, Forge, PullRequest, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
@@ -33,13 +35,11 @@ from fc.tables.configuration_queries import (
 )
 from fc.tables.delivery_log import log_delivery
 from fc.tables.pause_queries import ConfigPause, config_pauses
-from fc.tables.preview_queries import ConfigPreview, PreviewDetail, config_preview, config_previews
 
 _TARGET = "configuration"
 _LARGEST_HOOK = 25 << 20
 """Bytes; GitHub sends no more."""
 _REVISION = "configuration revision"
-_PREVIEW = "preview"
 
 
 class Confirmation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,14 +77,6 @@ class RevisionPage(msgspec.Struct, frozen=True):
     """Some of the revisions, newest first."""
 
     items: list[ConfigRevision]
-    next: uuid.UUID | None
-    """``before`` of the following page; none: this is the last."""
-
-
-class PreviewPage(msgspec.Struct, frozen=True):
-    """Some of the pull requests, newest first."""
-
-    items: list[ConfigPreview]
     next: uuid.UUID | None
     """``before`` of the following page; none: this is the last."""
 
@@ -223,51 +215,15 @@ async def get_configuration_revision(database: Database, revision_id: uuid.UUID)
     return RevisionDetail(found, await config_changes(database, revision_id))
 
 
-@get("/api/v1/configuration/drift", tags=["configuration"], summary="Rows that are not as git says")
-async def get_configuration_drift(database: Database) -> list[Drift]:
-    """Where rows say something else than what was applied from git, because somebody changed them by hand."""
-    async with database.transaction() as connection:
-        return await find_drift(connection)
-
-
-@get(
-    "/api/v1/configuration/previews",
-    tags=["configuration"],
-    summary="Pull requests on configuration repositories",
-)
-async def list_configuration_previews(
-    database: Database,
-    before: Annotated[uuid.UUID | None, Parameter(description="Only older than this one.")] = None,
-    limit: Annotated[int, Parameter(ge=1, le=200, description="How many.")] = 50,
-    closed: Annotated[bool, Parameter(description="Also those that were merged or closed.")] = False,  # noqa: FBT002 - a query parameter
-) -> PreviewPage:
-    """What pull requests would change, newest first; those that are open unless all are asked for."""
-    found = await config_previews(database, before=before, limit=limit + 1, closed=closed)
-    return PreviewPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
-
-
-@get(
-    "/api/v1/configuration/previews/{source:str}/{number:int}",
-    tags=["configuration"],
-    summary="What one pull request would change",
-)
-async def get_configuration_preview(database: Database, source: str, number: int) -> PreviewDetail:
-    """The plan of a pull request in full, or why it cannot be merged. Nothing of it was applied."""
-    found = await config_preview(database, source, number)
-    if found is None:
-        raise NotFoundError(_PREVIEW, f"{source}/{number}")
-    return found
-
-
 ROUTES = [
     configuration_hook,
     get_configuration,
     list_configuration_revisions,
     get_configuration_revision,
     confirm_plan,
-    get_configuration_drift,
     plan_working_copy,
-    list_configuration_previews,
-    get_configuration_preview,
+    *DRIFT,
+    *RESOURCES,
+    *PREVIEWS,
 ]
 """What the application serves of configuration."""

@@ -11,11 +11,12 @@ from typing import Any
 import asyncpg
 
 from fc.base.database import Database, affected
-from fc.base.notify import CONFIG_CHANGED
+from fc.base.notify import CONFIG_CHANGED, HAND_WRITES
 from fc.base.problems import Problem
 from fc.config.adoption import adoptable, forget_adoptions
 from fc.config.compile import Resource, ResourceId
 from fc.config.diff import Action, Change, Owned, Plan, diff, moved
+from fc.config.drift_log import end_changed
 from fc.config.errors import ConfigurationError, PlanChangedError, PlanHeldError
 from fc.config.guards import reasons_to_hold
 from fc.config.inventory import (
@@ -31,6 +32,8 @@ from fc.config.previews import state_moved
 from fc.config.rows import RULES
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('fc configuration ' || $1, 0))"
+_OWNERS_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended('fc owners', 0))"
+_OWNERS = "SELECT pg_advisory_xact_lock(hashtextextended('fc owners', 0))"
 _REQUEST_CHECKS = """
 UPDATE jobsets j SET check_requested_at = now(), next_check_at = now()
 FROM unnest($1::text[]) AS wanted(key), projects p
@@ -130,7 +133,8 @@ async def apply_within(
         ConfigurationError: it would take over rows that git does not own.
     """
     began = time.monotonic() if started is None else started
-    await connection.execute(_LOCK, origin.source)
+    await lock_source(connection, origin.source)
+    await connection.execute(_OWNERS_SHARED)
     inventory, plan = await _plan(connection, origin.source, resources)
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
@@ -146,13 +150,31 @@ async def apply_within(
     await refuse_takeover(connection, origin.source, plan, resources, only={"create"})
     for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
         await _write(connection, kind, list(changes), resources)
-    await connection.execute(_REQUEST_CHECKS, jobsets_to_check(plan, resources))
+    await request_checks(connection, jobsets_to_check(plan, resources))
     revision = await write_revision(connection, origin, time.monotonic() - began, plan=plan, reasons=reasons)
     await write_inventory(connection, origin.source, revision, plan)
     await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
     await state_moved(connection)
-    await connection.execute("SELECT pg_notify($1, '')", CONFIG_CHANGED)
+    # A comparison that ran meanwhile saw what was before.
+    await end_changed(connection, [change.id for change in plan.changes])
+    await connection.execute("SELECT pg_notify($1, ''), pg_notify($2, '')", CONFIG_CHANGED, HAND_WRITES)
     return Applied(plan, revision)
+
+
+async def lock_source(connection: asyncpg.Connection, source: str) -> None:
+    """One who applies or heals what ``source`` owns at a time, until the transaction ends."""
+    await connection.execute(_LOCK, source)
+
+
+async def lock_owners(connection: asyncpg.Connection) -> None:
+    """Nothing is applied until the transaction ends, so what git does not own stays so; waits for who applies."""
+    await connection.execute(_OWNERS)
+
+
+async def request_checks(connection: asyncpg.Connection, jobsets: Collection[str]) -> None:
+    """Have these jobsets, by their keys, looked at now."""
+    if jobsets:
+        await connection.execute(_REQUEST_CHECKS, list(jobsets))
 
 
 def jobsets_to_check(plan: Plan, resources: Iterable[ResourceId]) -> list[str]:

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 import asyncpg
 
 from fc.base.database import Database
-from fc.base.errors import ConflictError, InvalidInputError, NotFoundError
+from fc.base.errors import ConflictError, NotFoundError
 from fc.base.git import CommitInfo
 from fc.base.secrets import REDACTED
 from fc.config.compile import ResourceId
 from fc.config.export import Stored, secret_fields
-from fc.config.language import KIND_BY_NAME, Fields
-from fc.config.wording import did_you_mean, known_names
+from fc.config.kind_names import kind_named
+from fc.config.language import Fields
 
 _LIVE = "SELECT kind, key, content, file, line FROM config_resources WHERE source = $1 ORDER BY kind, key"
 _OTHERS = "SELECT kind, key FROM config_resources WHERE source <> $1"
@@ -144,14 +144,18 @@ async def resource_history(
         InvalidInputError: there is no such kind.
         NotFoundError: git never said anything about such a resource.
     """
-    name = kind.replace("-", "_")
-    if name not in KIND_BY_NAME:
-        message = f"{kind!r} is no kind of resource{did_you_mean(name, KIND_BY_NAME)}; kinds are {known_names(KIND_BY_NAME)}"
-        raise InvalidInputError(message)
-    rows = await connection.fetch(_OF_RESOURCE, name, key, limit)
-    if not rows:
+    name = kind_named(kind).name
+    found = await changes_of(connection, name, key, limit=limit)
+    if not found:
         raise NotFoundError(name.replace("_", " "), key)
-    return [Past(**row) for row in rows]
+    return found
+
+
+async def changes_of(
+    connection: asyncpg.Connection | Database, kind: str, key: str, *, limit: int
+) -> list[Past]:
+    """The last changes of a resource by git, newest first; none: git never said anything about it."""
+    return [Past(**row) for row in await connection.fetch(_OF_RESOURCE, kind, key, limit)]
 
 
 def _references(kind: str, fields: Fields) -> Fields:

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from fc.base import notify
 from fc.base.looping import Loop, Services
+from fc.config.drift_loop import DriftLoop, RetentionLoop
 from fc.config.preview_loop import PreviewLoop
 from fc.config.sync import Synchronizer
 
@@ -36,19 +37,22 @@ class ConfigurationLoop(Loop):
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """A loop for each configuration repository that the settings name, none waits for another, and one for previews.
+    """Loops for drift, retention and previews, and one for each configuration repository: none waits for another.
 
     Raises:
         InvalidInputError: a URL is no repository URL.
         SettingsError: a source has no URL, or two have one name.
     """
     followed = services.settings.configuration.followed
-    loops: list[Loop] = [
-        ConfigurationLoop(
-            Synchronizer(services.settings, services.database, services.secrets, name, configured), followed
-        )
-        for name, configured in followed.items()
+    return [
+        DriftLoop(services),
+        RetentionLoop(services),
+        *(
+            ConfigurationLoop(
+                Synchronizer(services.settings, services.database, services.secrets, name, configured),
+                followed,
+            )
+            for name, configured in followed.items()
+        ),
+        PreviewLoop(services.settings, services.database),
     ]
-    if followed:
-        loops.append(PreviewLoop(services.settings, services.database))
-    return loops

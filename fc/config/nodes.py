@@ -43,7 +43,7 @@ TAGS = {
 """Tags of single values, and what follows them."""
 _STANDARD = "tag:yaml.org,2002:"
 _MERGE = "<<"
-_UNPRINTABLE = re.compile(
+UNPRINTABLE = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ue5cd\ue5d0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 _INTEGER = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})")
@@ -195,7 +195,7 @@ def _decode(data: bytes) -> str:
             *_place(before), f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8"
         ) from None
     text = text.removeprefix("\ufeff")
-    found = _UNPRINTABLE.search(text)
+    found = UNPRINTABLE.search(text)
     if found is not None:
         raise _StopError(
             *_place(text[: found.start()]), f"the character U+{ord(found[0]):04X} cannot stand in YAML"

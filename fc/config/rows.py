@@ -98,13 +98,20 @@ class TableRule:
         return f"""SELECT concat_ws('/', {parts}) AS key, {archived} AS archived
             FROM {self._source()} JOIN {self.table} t ON {self._same()}"""  # noqa: S608 - constants only
 
+    def lock_archived(self) -> str:
+        """Lock the archived rows of ``$1`` until the transaction ends."""
+        return f"""SELECT t.id FROM {self._source()} JOIN {self.table} t ON {self._same()}
+            WHERE NOT t.enabled FOR UPDATE OF t"""  # noqa: S608 - constants only
+
     def current(self) -> str:
-        """Keys of the rows of ``$1`` that are there, and what they say. Hashes of secrets are left out."""
+        """Keys of the rows of ``$1`` that are there, what they say, and beside it the hash of their secret."""
         parts = ", ".join(f'r."{part}"' for part in self.key)
         pairs = ", ".join(
             f"'{name}', {self.read.get(name, f't.{name}')}" for name in self.record if name != "seal"
         )
-        return f"""SELECT concat_ws('/', {parts}) AS key, jsonb_build_object({pairs}) AS fields
+        hashes = [column for column, value in self.columns.items() if value == "r.seal"]
+        seal = f"t.{hashes[0]}" if hashes else "NULL::text"
+        return f"""SELECT concat_ws('/', {parts}) AS key, jsonb_build_object({pairs}) AS fields, {seal} AS seal
             FROM {self._source()} JOIN {self.table} t ON {self._same()}"""  # noqa: S608 - constants only
 
     def declared(self, fields: Fields) -> Fields:
@@ -141,8 +148,9 @@ class _NotificationRule(TableRule):
 
     @override
     def declared(self, fields: Fields) -> Fields:
-        """Out of the column ``config``."""
-        return {**{name: value for name, value in fields.items() if name != "config"}, **fields["config"]}
+        """Out of the column ``config``, which may hold anything if somebody wrote it by hand."""
+        inside = fields["config"] if isinstance(fields["config"], dict) else {}
+        return {**inside, **{name: value for name, value in fields.items() if name != "config"}}
 
 
 RULES: dict[str, TableRule] = {

@@ -1,6 +1,7 @@
 """Checks derived from the shapes of the language: nodes in, declarations out, every problem noted at its place."""
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import NODEFAULT, inspect
@@ -19,6 +20,24 @@ def check_document(node: Node, reading: Reading) -> Declared:
     """One document of a configuration repository: a declaration whose sections are the kinds."""
     declared = _DOCUMENT(node, reading)
     return declared if isinstance(declared, Declared) else Declared(node.line, node.column)
+
+
+def check_declaration(path: Iterable[tuple[str, str]], node: Node, reading: Reading) -> Entry:
+    """One declaration on its own.
+
+    Args:
+        path: the section and the name of all that it stands in, and of itself last.
+        node: what is written under the name.
+        reading: where problems and references are noted.
+    """
+    check: Any = _DOCUMENT
+    *outside, (section, name) = path
+    for above, called in outside:
+        names = check.section(above)
+        names.check_name(called, reading)
+        check = names.value
+    entry: Entry = check.section(section).entry(Scalar(name, 1, 1, plain=False), node, reading)
+    return entry
 
 
 def _bare(shape: inspect.Type) -> tuple[inspect.Type, dict[str, Any]]:
@@ -115,6 +134,10 @@ class _Struct:
             self._complete(declared)
         return declared
 
+    def section(self, name: str) -> Check:
+        """The check of a field."""
+        return self._checks[name]
+
     def _take(self, declared: Declared, key: Scalar, value: Node, reading: Reading) -> None:
         name = key.text
         if name in self._tag:
@@ -194,7 +217,7 @@ class _Names:
             _words(value.cls.__name__) if isinstance(value, inspect.StructType) else label.removesuffix("s")
         )
         self._key = _build(shape.key_type, f"name of {single}")
-        self._value = _build(shape.value_type, single)
+        self.value = _build(shape.value_type, single)
 
     def __call__(self, node: Node, reading: Reading) -> Any:
         if is_nothing(node):
@@ -205,17 +228,25 @@ class _Names:
         entries = []
         outer = reading.references
         for key, value in node.items:
-            reading.references = []
-            # A key is always text, however it is written: 2024 is a name like any other.
-            name = self._key(_as_text(key), reading)
-            result = self._value(value, reading)
-            declared = result if isinstance(result, Declared) else Declared(value.line, value.column)
-            if result is not INVALID and declared is not result:
-                declared.fields = {"value": result}
-            declared.references += reading.references
-            entries.append(Entry(key.text if name is INVALID else name, key.line, key.column, declared))
+            entries.append(self.entry(key, value, reading))
         reading.references = outer
         return entries
+
+    def check_name(self, name: str, reading: Reading) -> None:
+        """Note what is wrong with a name."""
+        self._key(Scalar(name, 1, 1, plain=False), reading)
+
+    def entry(self, key: Scalar, value: Node, reading: Reading) -> Entry:
+        """One of the declarations."""
+        reading.references = []
+        # A key is always text, however it is written: 2024 is a name like any other.
+        name = self._key(_as_text(key), reading)
+        result = self.value(value, reading)
+        declared = result if isinstance(result, Declared) else Declared(value.line, value.column)
+        if result is not INVALID and declared is not result:
+            declared.fields = {"value": result}
+        declared.references += reading.references
+        return Entry(key.text if name is INVALID else name, key.line, key.column, declared)
 
 
 class _Listed:
@@ -237,6 +268,12 @@ class _Listed:
             for item, result in results
             if isinstance(result, Declared)
         ]
+
+    def entry(self, _key: Scalar, value: Node, reading: Reading) -> Entry:
+        """One of the declarations, whose name stands inside."""
+        result = self._inner(value, reading)
+        declared = result if isinstance(result, Declared) else Declared(value.line, value.column)
+        return Entry(None, value.line, value.column, declared)
 
 
 def _as_text(key: Scalar) -> Scalar:

@@ -13,7 +13,7 @@ from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.apps.migrations.tables import Migration
 from piccolo.engine.postgres import PostgresEngine
 
-from fc.base.database import unavailable
+from fc.base.database import OWN_SESSION, unavailable
 from fc.base.errors import InvalidInputError
 from fc.tables import piccolo_conf
 from fc.tables.schema_version import SchemaVersion, migration_files, schema_version
@@ -100,7 +100,7 @@ def _load(path: Path) -> ModuleType:
 
 async def _connect(url: str) -> asyncpg.Connection:
     try:
-        return await asyncpg.connect(url, timeout=10)
+        return await asyncpg.connect(url, timeout=10, server_settings=OWN_SESSION)
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
         raise unavailable(url, error) from None
 
@@ -114,7 +114,9 @@ async def _locked(url: str) -> AsyncIterator[tuple[asyncpg.Connection, PostgresE
         # Only the holder of the lock may turn Piccolo to its database: Piccolo knows one engine a process,
         # and a table keeps the first one it has ever seen unless told otherwise.
         os.environ["PICCOLO_CONF"] = "fc.tables.piccolo_conf"
-        piccolo_conf.DB = engine = PostgresEngine(config={"dsn": url}, extensions=())
+        piccolo_conf.DB = engine = PostgresEngine(
+            config={"dsn": url, "server_settings": OWN_SESSION}, extensions=()
+        )
         Migration._meta.db = engine  # noqa: SLF001 - Piccolo's documented place for a table's engine
         yield connection, engine
     finally:

@@ -17,6 +17,7 @@ MODULES = [
     "fc.tables.channels",
     "fc.tables.configuration",
     "fc.tables.configuration_pauses",
+    "fc.tables.configuration_drift",
     "fc.tables.configuration_previews",
     "fc.tables.pools",
     "fc.tables.roles",

@@ -35,6 +35,13 @@ class Project(msgspec.Struct, frozen=True):
     created_at: datetime
 
 
+class Removal(msgspec.Struct, frozen=True):
+    """How something was taken out of git."""
+
+    removed_at: datetime
+    revision_id: uuid.UUID
+
+
 class JobsetSummary(msgspec.Struct, frozen=True):
     """One jobset as a line in a list."""
 
@@ -133,13 +140,30 @@ JOIN (
 ORDER BY e.evaluation_time DESC, e.id DESC
 """  # noqa: S608 - only a constant of this file is put in
 
-_JOBSETS = """
+_HIDDEN = """
+NOT p.enabled AND NOT EXISTS (SELECT FROM config_resources c WHERE c.kind = 'project' AND c.key = p.name)
+AND (
+    SELECT action FROM config_changes h WHERE h.kind = 'project' AND h.key = p.name ORDER BY h.created_at DESC LIMIT 1
+) = 'delete'
+"""
+"""Whether a project was taken out of git, and nobody has enabled it since."""
+
+_JOBSETS = f"""
 SELECT j.id, p.name AS project, j.name, j.description, j.enabled AND p.enabled AND j.state <> 'disabled' AS enabled,
        j.state, j.branch, j.last_checked_at, j.last_error
 FROM jobsets j JOIN projects p ON p.id = j.project_id
-WHERE $1::uuid IS NULL OR j.project_id = $1
+WHERE j.project_id = $1 OR ($1::uuid IS NULL AND ({_HIDDEN}) IS NOT TRUE)
 ORDER BY p.name, j.name
-"""
+"""  # noqa: S608 - only a constant of this file is put in
+
+_REMOVED = f"""
+SELECT h.created_at AS removed_at, h.revision_id FROM projects p
+CROSS JOIN LATERAL (
+    SELECT created_at, revision_id FROM config_changes
+    WHERE kind = 'project' AND key = p.name ORDER BY created_at DESC LIMIT 1
+) h
+WHERE p.id = $1 AND {_HIDDEN}
+"""  # noqa: S608 - only a constant of this file is put in
 
 # Each evaluation's own index gives its first names in order: the cost is that of a page, not of whole evaluations.
 _JOB_NAMES = """
@@ -161,9 +185,17 @@ async def find_project(database: Database, name: str) -> Project | None:
 
 
 async def list_projects(database: Database) -> list[Project]:
-    """Every project, by name."""
-    rows = await database.fetch("SELECT * FROM projects ORDER BY name")
+    """Every project, by name, but those that were taken out of git."""
+    rows = await database.fetch(
+        f"SELECT p.* FROM projects p WHERE ({_HIDDEN}) IS NOT TRUE ORDER BY p.name"  # noqa: S608 - only a constant of this file is put in
+    )
     return msgspec.convert([dict(row) for row in rows], list[Project])
+
+
+async def project_removal(database: Database, project_id: uuid.UUID) -> Removal | None:
+    """When and by which revision a project was taken out of git; none: it was not."""
+    row = await database.fetchrow(_REMOVED, project_id)
+    return None if row is None else Removal(**row)
 
 
 async def latest_evaluations(

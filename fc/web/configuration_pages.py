@@ -17,6 +17,7 @@ from fc.tables.configuration_queries import (
     config_revisions,
     config_sources,
 )
+from fc.tables.drift_queries import recorded_drift
 from fc.tables.pause_queries import config_pauses
 from fc.tables.preview_queries import config_previews
 from fc.web.preview_looks import preview_look
@@ -26,6 +27,7 @@ from fc.web.topics import Topics
 
 _REVISIONS = 30
 _PREVIEWS = 30
+_DRIFTED = 20
 _WORDS = {
     "create": "added",
     "update": "changed",
@@ -70,6 +72,7 @@ async def configuration_page(
     start = cursor(request.query_params.get("before"))
     revisions = await config_revisions(database, before=start, limit=_REVISIONS + 1)
     sources = await config_sources(database)
+    drifted = await recorded_drift(database, limit=_DRIFTED + 1)
     return pages.response(
         request,
         "configuration.html",
@@ -80,6 +83,8 @@ async def configuration_page(
         previews=await config_previews(database, limit=_PREVIEWS + 1),
         most_previews=_PREVIEWS,
         preview_look=preview_look,
+        drifted=drifted[:_DRIFTED],
+        more_drifted=len(drifted) > _DRIFTED,
         revisions=revisions[:_REVISIONS],
         before=start,
         older=revisions[_REVISIONS - 1].id if len(revisions) > _REVISIONS else None,

@@ -90,6 +90,7 @@ SELECT concat_ws('|',
     (SELECT string_agg(concat_ws(',', status, last_seen_commit, last_synced_at, error_message, errors, held), ';' ORDER BY name)
      FROM config_sources),
     (SELECT string_agg(concat_ws(',', id, paused_until > now()), ';' ORDER BY id) FROM config_pauses WHERE ended_at IS NULL),
+    (SELECT string_agg(concat_ws(',', id, seen_at, message), ';' ORDER BY id) FROM config_drift WHERE ended_at IS NULL),
     (SELECT max(created_at) FROM config_revisions),
     (SELECT string_agg(concat_ws(',', id, title, status, message, planned_at), ';' ORDER BY id)
      FROM config_previews WHERE status <> 'closed'))

@@ -12,6 +12,7 @@ from fc import __version__
 from fc.base.database import Database
 from fc.tables.builder_queries import list_builders
 from fc.tables.configuration_queries import config_sources
+from fc.tables.drift_queries import drift_counts
 from fc.tables.overview_queries import current_load
 from fc.web.streams import Streams
 
@@ -149,7 +150,10 @@ class Metrics:
             failures.add(source.failures, source=source.name)
             if source.last_synced_at is not None:
                 moment.add(source.last_synced_at.timestamp(), source=source.name)
-        return [synced, failures, moment]
+        drifted = Family("fc_configuration_drifted", "gauge", "Resources whose rows are not as git says.")
+        for kind, count in (await drift_counts(self._database)).items():
+            drifted.add(count, kind=kind)
+        return [synced, failures, moment, drifted]
 
     async def _tables(self) -> list[Family]:
         unsent = Family(

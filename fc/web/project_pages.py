@@ -1,6 +1,7 @@
 """Pages of projects and jobsets."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -8,6 +9,7 @@ from litestar import Request, Response
 
 from fc.base.database import Database
 from fc.base.errors import NotFoundError
+from fc.base.settings import Settings
 from fc.tables.configuration_queries import config_owner
 from fc.tables.evaluation_queries import EvaluationRow, find_jobset, recent_evaluations
 from fc.tables.project_queries import (
@@ -18,6 +20,7 @@ from fc.tables.project_queries import (
     list_jobsets,
     notification_targets,
     project_evaluations,
+    project_removal,
 )
 from fc.web.rendering import Pages
 from fc.web.routing import cursor, live, page
@@ -34,7 +37,12 @@ def _unfinished(rows: list[EvaluationRow]) -> bool:
 
 @page("/projects/{project:str}")
 async def project_page(
-    request: Request[Any, Any, Any], database: Database, pages: Pages, topics: Topics, project: str
+    request: Request[Any, Any, Any],
+    database: Database,
+    pages: Pages,
+    topics: Topics,
+    settings: Settings,
+    project: str,
 ) -> Response[str]:
     """One project: its jobsets, channels and newest evaluations."""
     found = await find_project(database, project)
@@ -53,6 +61,8 @@ async def project_page(
         channels=await list_channels(database, found.id),
         targets=await notification_targets(database, found.id),
         owner=await config_owner(database, "project", project),
+        removal=await project_removal(database, found.id),
+        retention=timedelta(seconds=settings.configuration.retention),
     )
 
 

@@ -76,6 +76,8 @@ WRITERS: dict[str, dict[str, Right]] = {
     "config_changes": {"config": INSERTS},
     "config_resources": {"config": ALL},
     "config_adoptions": {"config": ALL},
+    "config_drift": {"config": ALL},
+    "config_turns": {"config": updates("done_at")},
     "config_previews": {"config": ALL},
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},
     "evaluation_errors": {"evaluate": ALL},

@@ -74,6 +74,8 @@ def sample(path: tuple[str, ...], hint: Any) -> tuple[Any, str, Any]:
         if type(None) in get_args(hint)
         else [hint]
     )
+    if get_origin(chosen[0]) is Literal:
+        return sample(path, chosen[0])
     return SAMPLES[get_origin(chosen[0]) or chosen[0]]
 
 

@@ -95,7 +95,10 @@ async def test_the_command_adopts_and_is_audited(database: Database, database_ur
     # Commands have an event loop of their own.
     assert await asyncio.to_thread(run, "adopt", "usr", "a") == (
         1,
-        "fcctl: there is no kind 'usr'; did you mean 'user'?\n",
+        (
+            "fcctl: 'usr' is no kind of resource; did you mean 'user'?; kinds are api_key, channel, input, jobset, member, "
+            "notification, project, remote_builder, role, user, webhook, worker_pool\n"
+        ),
     )
     assert (await asyncio.to_thread(run, "adopt", "user", "nobody"))[0] == 1
     assert (await asyncio.to_thread(run, "adopt", "user", "a"))[0] == 0

@@ -284,15 +284,3 @@ async def test_an_admin_confirms_a_plan_that_is_held_and_nobody_else(
         await database.fetchval("SELECT actor || ' ' || action FROM audit_events")
         == "api_key:admin configure"
     )
-
-
-async def test_the_api_shows_drift(database: Database, opened: Open) -> None:
-    await put(database, project("p", main="x"))
-    client = opened()
-    assert (await client.get("/api/v1/configuration/drift")).json() == []
-    await database.execute("UPDATE jobsets SET branch = 'y'")
-    (found,) = (await client.get("/api/v1/configuration/drift")).json()
-    assert (found["key"], found["fields"]) == (
-        "p/main",
-        [{"field": "branch", "declared": "x", "found": "y"}],
-    )

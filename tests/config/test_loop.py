@@ -41,7 +41,7 @@ async def test_the_loop_follows_requests_at_once(
     repository = Repository(tmp_path / "configuration")
     repository.commit({"fc.yaml": project("p", main="x")})
     followed = ConfigurationSettings(url=repository.url, poll_interval=Duration(3600))
-    (loop,) = make_loops(services(msgspec.structs.replace(settings, configuration=followed)))
+    loop = make_loops(services(msgspec.structs.replace(settings, configuration=followed)))[-1]
     listener = Listener(database_url)
     await listener.start()
     stop = asyncio.Event()
@@ -60,7 +60,11 @@ async def test_the_loop_follows_requests_at_once(
     await listener.close()
 
 
-def test_without_a_repository_there_is_no_loop(
+def test_without_a_repository_only_what_is_there_is_looked_after(
     settings: Settings, services: Callable[[Settings], Services]
 ) -> None:
-    assert make_loops(services(settings)) == []
+    assert [loop.name for loop in make_loops(services(settings))] == [
+        "drift",
+        "retention",
+        "configuration previews",
+    ]

@@ -74,7 +74,12 @@ async def counted_database(url: str, tally: Tally, size: int = 2) -> AsyncIterat
             return tag
 
     pool = await asyncpg.create_pool(
-        url, min_size=1, max_size=size, init=base._prepare, connection_class=Connection
+        url,
+        min_size=1,
+        max_size=size,
+        init=base._prepare,
+        connection_class=Connection,
+        server_settings=base.OWN_SESSION,
     )
     try:
         yield Database(pool, url)

@@ -45,6 +45,8 @@ ADDED_TABLES = {
     "config_resources": "which file and line owns which row",
     "config_previews": "what pull requests on configuration repositories would change",
     "config_adoptions": "which rows made by hand git may take over",
+    "config_drift": "which rows are not as git says, since when and by whom",
+    "config_turns": "when work of configuration that comes round was last done",
     "webhook_deliveries": "deduplication and log of incoming hooks",
     "audit_events": "who did what through the API or the command line",
     "migration": "Piccolo's record of the migrations that ran",
@@ -174,6 +176,27 @@ ADDED = {
         "trigger evaluations.trg_evaluations_status_notify",
         "trigger notification_tasks.trg_notification_tasks_notify",
         "trigger remote_builders.trg_remote_builders_notify",
+    ),
+    "whoever changes a declared column by hand is noted, and the change is looked at": (
+        "function note_hand_write()",
+        *(
+            f"trigger {table}.trg_{table}_hand_{what}"
+            for table in (
+                "users",
+                "roles",
+                "remote_builders",
+                "worker_pools",
+                "api_keys",
+                "projects",
+                "jobsets",
+                "jobset_inputs",
+                "channels",
+                "webhook_configs",
+                "notification_configs",
+                "project_members",
+            )
+            for what in ("update", "delete", "truncate")
+        ),
     ),
     "Piccolo knows no composite primary key: a surrogate, and the original key as a unique constraint": (
         "column roles.id",

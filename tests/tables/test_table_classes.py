@@ -63,7 +63,7 @@ async def test_a_class_that_says_something_else_is_found(database_url: str, empt
     await connection.execute("""
         ALTER TABLE users ALTER COLUMN full_name SET NOT NULL;
         ALTER TABLE users ALTER COLUMN role SET DEFAULT 'admin';
-        ALTER TABLE channels ALTER COLUMN name TYPE varchar(100);
+        ALTER TABLE starred_jobs ALTER COLUMN job_name TYPE varchar(100);
         ALTER TABLE roles DROP CONSTRAINT roles_role_id_key;
         ALTER TABLE roles ADD COLUMN forgotten text;
         CREATE TABLE without_class (id integer);
@@ -73,8 +73,8 @@ async def test_a_class_that_says_something_else_is_found(database_url: str, empt
     found = differences(by_classes, of_tables(await read_catalogue(database_url)))
 
     assert sorted(found.keys() - before.keys()) == [
-        "column channels.name",
         "column roles.forgotten",
+        "column starred_jobs.job_name",
         "column users.full_name",
         "column users.role",
         "column without_class.id",

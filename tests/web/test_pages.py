@@ -230,6 +230,39 @@ async def test_the_configuration_shows_where_it_is_wrong(
     assert "jobset 2 project 3 remote builder 3" in page
 
 
+async def test_the_configuration_shows_what_was_changed_by_hand(
+    client: Client, story: Story, database: Database
+) -> None:
+    assert "Drift" not in words(await text(client, "/configuration"))
+    await database.execute(
+        """INSERT INTO config_drift (source, kind, key, file, line, missing, fields, actor, message) VALUES
+        ('main', 'jobset', 'kestrel/main', 'a.yaml', 7, false, $1, 'sql:postgres (psql)', NULL),
+        ('main', 'user', 'ada', 'b.yaml', 9, true, '[]', NULL, 'another row has its email already')""",
+        [{"field": "branch", "declared": "main", "found": "<b>evil</b>"}],
+    )
+    page = words(await text(client, "/configuration"))
+    assert "jobset kestrel/main branch: git says main , the row says &lt;b&gt;evil&lt;/b&gt;" in page
+    assert "a.yaml:7 · by sql:postgres (psql)" in page
+    assert "user ada the row is gone cannot be healed: another row has its email already b.yaml:9" in page
+    assert 'fc_configuration_drifted{kind="jobset"} 1' in await text(client, "/metrics")
+
+
+async def test_a_project_that_git_removed_says_so_and_when_it_will_be_deleted(
+    client: Client, story: Story, database: Database
+) -> None:
+    await database.execute("UPDATE projects SET enabled = false WHERE name = 'kestrel'")
+    await database.execute("DELETE FROM config_resources WHERE kind = 'project' AND key = 'kestrel'")
+    await database.execute(
+        """INSERT INTO config_changes (revision_id, kind, key, action, created_at)
+        VALUES ($1, 'project', 'kestrel', 'delete', now())""",
+        story.revisions[2],
+    )
+    page = await text(client, "/projects/kestrel")
+    assert f'<a href="/configuration/revisions/{story.revisions[2]}">this revision</a>' in page
+    assert "Its history will be deleted after 20" in words(page)
+    assert 'href="/projects/kestrel"' not in await text(client, "/")
+
+
 async def test_a_revision_shows_what_it_changed(client: Client, story: Story) -> None:
     page = await text(client, f"/configuration/revisions/{story.revisions[2]}")
     assert "<del><span>check_interval: 900</span></del>" in page

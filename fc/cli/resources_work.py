@@ -1,0 +1,76 @@
+"""What the commands about single resources do."""
+
+from collections.abc import Sequence
+from getpass import getuser
+
+import click
+import msgspec
+
+from fc.base.errors import InvalidInputError
+from fc.base.secrets import secrets_of
+from fc.base.settings import Settings
+from fc.cli.connect import opened
+from fc.config.hand_declarations import yaml_node
+from fc.config.hand_writes import remove_resource, set_resource, show_resource
+from fc.config.kind_names import kind_named
+from fc.config.nodes import Mapping, Node, Scalar
+
+
+async def run_show(kind: str, key: str, settings: Settings, *, as_json: bool) -> None:
+    """Show one resource."""
+    async with opened(settings) as database:
+        shown = await show_resource(database, kind_named(kind), key)
+    if as_json:
+        click.echo(msgspec.json.format(msgspec.json.encode(shown._asdict()), indent=2).decode())
+        return
+    owner = f"git: {shown.owner.place}" if shown.owner is not None else "made by hand"
+    click.echo(f"{shown.kind.replace('_', ' ')} {shown.key}  ({owner})")
+    if shown.fields is None:
+        click.echo("    the row is gone; fcctl heal makes it again")
+    for name, value in (shown.fields or {}).items():
+        click.echo(f"    {name}: {msgspec.json.encode(value).decode()}")
+    if shown.last_revision is not None:
+        click.echo(f"    last changed by git in revision {shown.last_revision}")
+
+
+async def run_set(kind: str, key: str, fields: Sequence[str], text: str | None, settings: Settings) -> None:
+    """Make a row by hand.
+
+    Raises:
+        InvalidInputError: the fields are not written as they must be.
+    """
+    chosen = kind_named(kind)
+    node = _fields(fields, text)
+    async with opened(settings) as database:
+        created = await set_resource(
+            database, chosen, key, node, secrets_of(settings).reveal, actor=f"cli:{getuser()}"
+        )
+    click.echo(f"{'made' if created else 'changed'} {chosen.name.replace('_', ' ')} {key}")
+
+
+async def run_remove(kind: str, key: str, settings: Settings) -> None:
+    """Remove a row that was made by hand."""
+    chosen = kind_named(kind)
+    async with opened(settings) as database:
+        await remove_resource(database, chosen, key, actor=f"cli:{getuser()}")
+    done = "disabled" if chosen.archived else "deleted"
+    click.echo(f"{done} {chosen.name.replace('_', ' ')} {key}")
+
+
+def _fields(fields: Sequence[str], text: str | None) -> Node:
+    """The mapping of a file, with the fields of the command line in place of its own."""
+    mapping = Mapping(1, 1)
+    if text is not None:
+        read = yaml_node(text)
+        if not isinstance(read, Mapping):
+            message = "the file holds no mapping of fields"
+            raise InvalidInputError(message)
+        mapping = read
+    for field in fields:
+        name, equals, value = field.partition("=")
+        if not equals or not name:
+            message = f"{field[:60]!r}: write FIELD=VALUE"
+            raise InvalidInputError(message)
+        mapping.items = [one for one in mapping.items if one[0].text != name]
+        mapping.items.append((Scalar(name, 1, 1, plain=False), yaml_node(value)))
+    return mapping
