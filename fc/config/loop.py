@@ -47,6 +47,7 @@ def make_loops(services: Services) -> list[Loop]:
     return [
         DriftLoop(services),
         RetentionLoop(services),
+        PreviewLoop(services.settings, services.database),
         *(
             ConfigurationLoop(
                 Synchronizer(services.settings, services.database, services.secrets, name, configured),
@@ -54,5 +55,4 @@ def make_loops(services: Services) -> list[Loop]:
             )
             for name, configured in followed.items()
         ),
-        PreviewLoop(services.settings, services.database),
     ]
