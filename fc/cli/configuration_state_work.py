@@ -15,6 +15,7 @@ from fc.config.kind_names import kind_named
 from fc.config.sources import confirm, request_every_sync
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
 from fc.tables.pause_queries import ConfigPause, config_pauses
+from fc.tables.preview_queries import open_preview_counts
 
 
 async def run_status(settings: Settings, named: str | None, *, as_json: bool) -> int:
@@ -25,8 +26,11 @@ async def run_status(settings: Settings, named: str | None, *, as_json: bool) ->
         central = [one for one in sources if one.project is None]
         owned = await config_resource_counts(database)
         pauses = [one for one in await config_pauses(database) if source in {None, one.source}]
+        previews = await open_preview_counts(database)
     if as_json:
-        state = msgspec.json.encode({"sources": sources, "resources": owned, "pauses": pauses})
+        state = msgspec.json.encode(
+            {"sources": sources, "resources": owned, "pauses": pauses, "previews": previews}
+        )
         click.echo(msgspec.json.format(state, indent=2).decode())
     else:
         if not central:
@@ -38,6 +42,9 @@ async def run_status(settings: Settings, named: str | None, *, as_json: bool) ->
         for one in pauses:
             click.echo(pause_line(one))
         click.echo(f"git owns {sum(owned.values())} resources")
+        if previews:
+            listed = ", ".join(f"{count} {status}" for status, count in previews.items())
+            click.echo(f"open pull requests: {listed}")
     # A project's own file is the project's business, unless it was asked for.
     meant = sources if named is not None else central
     paused = {one.source for one in pauses}

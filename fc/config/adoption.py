@@ -8,6 +8,7 @@ import asyncpg
 from fc.base.errors import ConflictError, NotFoundError
 from fc.config.compile import Resource, ResourceId
 from fc.config.language import Fields
+from fc.config.previews import state_moved
 from fc.config.rows import RULES
 
 _CONSENT = """
@@ -50,6 +51,7 @@ async def allow_adoption(connection: asyncpg.Connection, kind: str, key: str, ac
     if not found:
         raise NotFoundError(_called(kind), key)
     await connection.execute(_CONSENT, kind, key, actor)
+    await state_moved(connection)
 
 
 async def adoptable(

@@ -1,4 +1,4 @@
-"""Routes of configuration: the push hook of its repository, and what became of it."""
+"""Routes of configuration: the hook of its repository, and what became of it."""
 
 import uuid
 from typing import Annotated, Any
@@ -16,9 +16,12 @@ from fc.base.settings import Settings
 from fc.base.source_settings import SourceSettings
 from fc.config.drift_api import ROUTES as DRIFT
 from fc.config.plan_api import plan_working_copy
+from fc.config.preview_api import ROUTES as PREVIEWS
+from fc.config.preview_hooks import take_pull_request, why_not_previewed
+from fc.config.previews import base_moved
 from fc.config.resource_api import ROUTES as RESOURCES
 from fc.config.sources import SOURCE, confirm, request_sync
-from fc.forge.events import Event, Forge, Push
+from fc.forge.events import Event, Forge, PullRequest, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
 from fc.tables.configuration_queries import (
     ConfigChange,
@@ -93,7 +96,7 @@ class RevisionDetail(msgspec.Struct, frozen=True):
     status_code=202,
     request_max_body_size=_LARGEST_HOOK,
     tags=["hooks"],
-    summary="Push hook of a configuration repository",
+    summary="Hook of a configuration repository",
 )
 async def configuration_hook(
     request: Request[Any, Any, Any],
@@ -103,7 +106,7 @@ async def configuration_hook(
     secrets: Secrets,
     source: str = SOURCE,
 ) -> HookAnswer:
-    """Synchronise at once when the followed branch was pushed. Anything without a valid signature is refused.
+    """Synchronise at once when the followed branch was pushed; preview pull requests to it. Anything without a valid signature is refused.
 
     Without the name of a source it is the repository that the settings describe as ``configuration.url``.
     """
@@ -120,19 +123,23 @@ async def configuration_hook(
             await log_delivery(database, forge, target, delivery, "", "refused", str(error))
         raise
     assert configured is not None
-    ignored = _why_ignored(event, configured.branch)
+    ignored = _why_ignored(event, configured)
+    done, detail = True, "the configuration is synchronised"
     async with database.transaction() as connection:
         if ignored:
             new = await log_delivery(connection, forge, target, delivery, name, "ignored", ignored)
         else:
             new = await log_delivery(connection, forge, target, delivery, name, "accepted")
-            if new:
+            if new and isinstance(event, PullRequest):
+                done, detail = await take_pull_request(connection, source, configured, event)
+            elif new and isinstance(event, Push):
                 await request_sync(connection, source)
+                await base_moved(connection, source, event.after)
     if not new:
         return HookAnswer("duplicate", "this delivery was received before")
     if ignored:
         return HookAnswer("ignored", ignored)
-    return HookAnswer("accepted", "the configuration is synchronised")
+    return HookAnswer("accepted" if done else "ignored", detail)
 
 
 def _hook_secret(source: str, configured: SourceSettings | None, secrets: Secrets) -> str:
@@ -148,10 +155,13 @@ def _hook_secret(source: str, configured: SourceSettings | None, secrets: Secret
         raise SignatureError(message) from None
 
 
-def _why_ignored(event: Event, branch: str) -> str | None:
+def _why_ignored(event: Event, configured: SourceSettings) -> str | None:
     """Why an event is of no interest; none: it is."""
+    if isinstance(event, PullRequest):
+        return why_not_previewed(event, configured)
+    branch = configured.branch
     if not isinstance(event, Push):
-        return "only pushes matter here"
+        return "only pushes and pull requests matter here"
     if event.branch != branch.removeprefix("refs/heads/"):
         return f"only the branch {branch!r} is followed"
     return "the branch was deleted" if event.deleted else None
@@ -220,5 +230,6 @@ ROUTES = [
     plan_working_copy,
     *DRIFT,
     *RESOURCES,
+    *PREVIEWS,
 ]
 """What the application serves of configuration."""

@@ -31,6 +31,7 @@ from fc.config.inventory import (
     write_inventory,
     write_revision,
 )
+from fc.config.previews import state_moved
 from fc.config.rows import RULES
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('fc configuration ' || $1, 0))"
@@ -85,7 +86,7 @@ async def make_guarded_plan(
     """As ``make_plan``, with the reasons for which the plan has to be confirmed; none: it need not be."""
     async with database.transaction() as connection:
         inventory, plan = await _plan(connection, source, resources)
-        await _refuse_takeover(connection, source, plan, resources)
+        await refuse_takeover(connection, source, plan, resources)
     return plan, reasons_to_hold(plan, inventory, resources)
 
 
@@ -147,7 +148,7 @@ async def apply_within(
     inventory, plan = await _plan(connection, origin.source, resources)
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
-    await _refuse_takeover(connection, origin.source, plan, resources)
+    await refuse_takeover(connection, origin.source, plan, resources)
     reasons = pass_gate(plan, reasons_to_hold(plan, inventory, resources), gate, confirmed)
     await relocate(connection, origin.source, moved(inventory, resources))
     if not plan.changes:
@@ -155,7 +156,7 @@ async def apply_within(
     await surrender(connection, plan)
     await _rename(connection, plan)
     # What stands in a renamed project is found by its new name only now.
-    await _refuse_takeover(connection, origin.source, plan, resources, only={"create"})
+    await refuse_takeover(connection, origin.source, plan, resources, only={"create"})
     for (_, kind), changes in groupby(plan.changes, key=lambda one: (one.action == "delete", one.kind)):
         await _write(connection, kind, list(changes), resources)
     await request_checks(connection, jobsets_to_check(plan, resources))
@@ -167,6 +168,7 @@ async def apply_within(
     await forget_adoptions(connection, (change.id for change in plan.changes if change.action == "adopt"))
     if delegates:
         await settle_files(connection, plan)
+    await state_moved(connection)
     # A comparison that ran meanwhile saw what was before.
     await end_changed(connection, [change.id for change in plan.changes])
     await connection.execute("SELECT pg_notify($1, ''), pg_notify($2, '')", CONFIG_CHANGED, HAND_WRITES)
@@ -205,7 +207,7 @@ def jobsets_to_check(plan: Plan, resources: Iterable[ResourceId]) -> list[str]:
     return sorted(key for key in jobsets if key in keys or key.partition("/")[0] in projects)
 
 
-async def _refuse_takeover(
+async def refuse_takeover(
     connection: asyncpg.Connection,
     source: str,
     plan: Plan,

@@ -14,6 +14,7 @@ from fc.config.delegated import DueFile, claim_next
 from fc.config.delegated_rows import reconcile_files
 from fc.config.delegated_sync import synchronize_file
 from fc.config.drift_loop import DriftLoop, RetentionLoop
+from fc.config.preview_loop import PreviewLoop
 from fc.config.sources import retire
 from fc.config.sync import Synchronizer
 
@@ -116,7 +117,7 @@ class ForgettingLoop(Loop):
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """Loops for drift, retention and projects' own files, and one for each configuration repository that is named.
+    """Loops for drift, retention, previews and projects' own files, and one for each configuration repository.
 
     Raises:
         InvalidInputError: a URL is no repository URL.
@@ -126,6 +127,7 @@ def make_loops(services: Services) -> list[Loop]:
     return [
         DriftLoop(services),
         RetentionLoop(services),
+        PreviewLoop(services.settings, services.database),
         ProjectFilesLoop(services),
         *([] if followed else [ForgettingLoop(services.database)]),
         *(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from fc.base.secrets import key_file
 from fc.base.settings import Settings
 from fc.config.encrypted import DecryptionError, Decryptor, as_secret, malformed
+from fc.config.hidden import hidden_variable
 from fc.config.included import Located, inside
 from fc.config.nodes import AGE_TAG, ENV_TAG, FILE_TAG, Scalar
 from fc.config.values import Reading
@@ -28,6 +29,8 @@ class Surroundings:
     """Opens what is encrypted; none: nothing can be."""
     form_only: bool = False
     """Values are not known here, as on the machine of somebody who only checks; only their form is."""
+    names_known: bool = False
+    """Though values are not, which variables may be named is."""
 
     @classmethod
     def of(cls, settings: Settings) -> "Surroundings":
@@ -36,6 +39,11 @@ class Surroundings:
             frozenset(settings.configuration.environment),
             decryptor=Decryptor(settings.secrets.age_identities, key_file(settings)),
         )
+
+    @classmethod
+    def hidden(cls, settings: Settings) -> "Surroundings":
+        """For whoever must not learn a value: no variable is read and nothing decrypted, only names are checked."""
+        return cls(frozenset(settings.configuration.environment), form_only=True, names_known=True)
 
 
 FORM_ONLY = Surroundings(form_only=True)
@@ -81,8 +89,9 @@ def _variable(node: Scalar, surroundings: Surroundings) -> tuple[str, str]:
     name = node.text
     if not _VARIABLE.fullmatch(name):
         return "", "!env is followed by the name of a variable: letters, digits and underscores"
-    if surroundings.form_only:
+    if surroundings.form_only and (name in surroundings.allowed or not surroundings.names_known):
         node.state = "unknown"
+        node.text = hidden_variable(name)
         return "", ""
     if name not in surroundings.allowed:
         hint = did_you_mean(name, surroundings.allowed)

@@ -209,7 +209,8 @@ class _Tagged:
             reading.note(node, f"{self._label}: missing {self._key!r}, one of {known_names(self._checks)}")
             return INVALID
         chosen = self._choice(tag, reading)
-        return INVALID if chosen is INVALID else self._checks[chosen](node, reading)
+        # What kind of thing it is must be known here; where only the form is, it is left out.
+        return self._checks[chosen](node, reading) if chosen in self._checks else INVALID
 
 
 class _Names:

@@ -28,6 +28,7 @@ from fc.config.gate import Gate, Move
 from fc.config.inventory import Origin, RevisionStatus, owned_by_others, write_revision
 from fc.config.load import Loaded, Loader
 from fc.config.outside import Surroundings
+from fc.config.previews import base_moved
 from fc.config.scopes import out_of_scope
 from fc.config.sealing import seal
 from fc.config.vetting import Vetting, needs_history
@@ -222,6 +223,7 @@ class Synchronizer:
             )
             latest = await sources.latest_revision(connection, self._name)
             await sources.finish_synced(connection, this.held, this.commit, self._poll)
+            await base_moved(connection, self._name, this.commit)
         self._seen = _Seen(this.commit, seals, latest)
         if applied.revision is not None:
             seconds = round(time.monotonic() - this.started, 3)
@@ -261,6 +263,7 @@ class Synchronizer:
                 await sources.finish_held(connection, this.held, this.commit, error, self._poll)
             else:
                 await sources.finish_waiting(connection, this.held, this.commit, error, self._poll)
+            await base_moved(connection, self._name, this.commit)
 
     async def _refuse(
         self,
@@ -303,6 +306,7 @@ class Synchronizer:
                 commit=this.commit,
                 problems=problems,
             )
+            await base_moved(connection, self._name, this.commit)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from msgspec import inspect
 
@@ -62,6 +62,11 @@ def is_nothing(node: Node) -> bool:
     return isinstance(node, Scalar) and not node.secret and meaning(node) == "nothing"
 
 
+def _is_unknown(node: Node) -> TypeGuard[Scalar]:
+    """Whether its value is known elsewhere only; what stands for it passes every check."""
+    return isinstance(node, Scalar) and node.state == "unknown"
+
+
 def _plain(node: Node, kind: str) -> str | None:
     """The text of a scalar that means ``kind``; none for anything else."""
     if not isinstance(node, Scalar) or node.secret or node.state == "broken":
@@ -86,9 +91,9 @@ def text(shape: inspect.StrType, label: str, extra: dict[str, Any]) -> Check:
     kind = extra.get("refers_to")
 
     def check(node: Node, reading: Reading) -> Any:
+        if _is_unknown(node):
+            return node.text
         value = _plain(node, "text")
-        if isinstance(node, Scalar) and node.state == "unknown":
-            return value
         wrong = _not_text(node) if value is None else _misfit(value, shape, extra)
         if wrong or value is None:
             reading.note(node, f"{label}: {wrong}")
@@ -130,6 +135,8 @@ def integer(shape: inspect.IntType, label: str) -> Check:
     """A whole number between bounds."""
 
     def check(node: Node, reading: Reading) -> Any:
+        if _is_unknown(node):
+            return node.text
         value = _plain(node, "integer")
         if value is None:
             reading.note(node, f"{label}: expected a whole number, found {found(node)}")
@@ -143,6 +150,8 @@ def duration(shape: inspect.IntType, label: str) -> Check:
     """A number of seconds, or a text such as ``5m``."""
 
     def check(node: Node, reading: Reading) -> Any:
+        if _is_unknown(node):
+            return node.text
         value = _plain(node, "integer") or _plain(node, "text")
         try:
             seconds = parse_duration(value or "")
@@ -170,6 +179,8 @@ def boolean(label: str) -> Check:
     """The words true or false, and none of the other words YAML once had for them."""
 
     def check(node: Node, reading: Reading) -> Any:
+        if _is_unknown(node):
+            return node.text
         if _plain(node, "boolean") is None:
             reading.note(node, f"{label}: expected true or false, found {found(node)}")
             return INVALID
@@ -183,6 +194,8 @@ def choice(values: tuple[str, ...], label: str) -> Check:
     """One of certain words."""
 
     def check(node: Node, reading: Reading) -> Any:
+        if _is_unknown(node):
+            return node.text
         value = _plain(node, "text")
         if value in values:
             return value

@@ -26,6 +26,8 @@ Number = Annotated[int, msgspec.Meta(ge=1, le=2**31 - 1)]
 CloneUrl = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x20\x7f]*\Z", max_length=4096)]
 
 _ZEROS = re.compile(r"0+")
+_LONGEST_TEXT = 300
+_WEB_URL = re.compile(r"https?://[!-;=?-~]{1,2000}")
 
 
 class Push(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,6 +81,12 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to fetch from ``repository`` to get the head, forks included."""
     closed: bool
     merged: bool
+    title: str = ""
+    """On one line, cut; written by anybody."""
+    author: str | None = None
+    """Who opened it; none: this event does not say."""
+    url: str | None = None
+    """Its page, http(s)."""
 
     @property
     def wants_evaluation(self) -> bool:
@@ -103,6 +111,18 @@ Event: TypeAlias = Push | PullRequest | Ping | Ignored
 def is_zeros(commit: str) -> bool:
     """Whether this is the object name that stands for nothing."""
     return _ZEROS.fullmatch(commit) is not None
+
+
+def one_line(text: str | None, longest: int = _LONGEST_TEXT) -> str:
+    """A text that anybody may have written, on one line, cut, without anything that turns or hides what follows."""
+    seen = (text or "")[: 4 * longest]
+    shown = " ".join("".join(one if one.isprintable() else " " for one in seen).split())
+    return shown if len(shown) <= longest else f"{shown[: longest - 1]}…"
+
+
+def web_url(text: str | None) -> str | None:
+    """An http(s) URL in plain ASCII; none for anything else."""
+    return text if text is not None and _WEB_URL.fullmatch(text) else None
 
 
 def distinct_urls(*urls: str | None) -> tuple[str, ...]:

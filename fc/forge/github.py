@@ -22,6 +22,8 @@ from fc.forge.events import (
     RepositoryName,
     distinct_urls,
     is_zeros,
+    one_line,
+    web_url,
 )
 from fc.forge.signatures import require_hmac
 from fc.forge.status_messages import ForgeRequest, State, Status, join_url, short, split_owner
@@ -75,11 +77,18 @@ class _Base(msgspec.Struct):
     ref: BranchName
 
 
+class _User(msgspec.Struct):
+    login: str
+
+
 class _PullRequest(msgspec.Struct):
     state: str
     head: _Head
     base: _Base
     merged: bool | None = None
+    title: str | None = None
+    user: _User | None = None
+    html_url: str | None = None
 
 
 class _PullRequestEvent(msgspec.Struct):
@@ -130,7 +139,7 @@ def parse_push(text: bytes) -> Push:
 def parse_pull_request(text: bytes) -> PullRequest:
     """A pull request event; Gitea and Forgejo send the same fields and ``synchronized`` for ``synchronize``."""
     event = msgspec.json.decode(text, type=_PullRequestEvent)
-    head = event.pull_request.head
+    head, author = event.pull_request.head, event.pull_request.user
     fetch_ref = f"refs/pull/{event.number}/head"
     return PullRequest(
         number=event.number,
@@ -145,6 +154,9 @@ def parse_pull_request(text: bytes) -> PullRequest:
         fetch_ref=fetch_ref,
         closed=event.pull_request.state == "closed",
         merged=event.pull_request.merged is True,
+        title=one_line(event.pull_request.title),
+        author=one_line(author.login) or None if author is not None else None,
+        url=web_url(event.pull_request.html_url),
     )
 
 

@@ -24,6 +24,8 @@ from fc.forge.events import (
     RepositoryName,
     distinct_urls,
     is_zeros,
+    one_line,
+    web_url,
 )
 from fc.forge.signatures import require_token
 from fc.forge.status_messages import ForgeRequest, State, Status, join_url, short
@@ -84,11 +86,19 @@ class _Attributes(msgspec.Struct):
     source: _Source | None = None
     action: str = ""
     oldrev: str | None = None
+    title: str | None = None
+    url: str | None = None
+
+
+class _User(msgspec.Struct):
+    username: str
 
 
 class _MergeRequestEvent(msgspec.Struct):
     project: _Project
     object_attributes: _Attributes
+    user: _User | None = None
+    """Who caused the event."""
 
 
 def verify(headers: Mapping[str, str], _body: bytes, secret: str) -> None:
@@ -174,4 +184,9 @@ def _parse_merge_request(name: str, text: bytes) -> PullRequest | Ignored:
         fetch_ref=f"refs/merge-requests/{attributes.iid}/head",
         closed=attributes.state in {"closed", "merged"},
         merged=attributes.state == "merged",
+        title=one_line(attributes.title),
+        author=one_line(event.user.username) or None
+        if event.user is not None and attributes.action == "open"
+        else None,
+        url=web_url(attributes.url),
     )

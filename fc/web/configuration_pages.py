@@ -18,13 +18,16 @@ from fc.tables.config_source_queries import (
 from fc.tables.configuration_queries import ConfigRevision, config_revisions
 from fc.tables.drift_queries import recorded_drift
 from fc.tables.pause_queries import config_pauses
+from fc.tables.preview_queries import config_previews
 from fc.web.configuration_shown import ShownSource, most_urgent_first, shown_sources
+from fc.web.preview_looks import preview_look
 from fc.web.rendering import Pages
 from fc.web.routing import cursor, live, page, rest_of_path
 from fc.web.topics import Topics
 
 _REVISIONS = 30
 _TROUBLED = 10
+_PREVIEWS = 30
 _DRIFTED = 20
 _SOURCES = 100
 _LONGEST_NAME = 255
@@ -61,6 +64,9 @@ async def configuration_page(
         troubled=shown_sources(troubled[:_TROUBLED], pauses),
         more_trouble=len(troubled) > _TROUBLED,
         owned=await owned_counts(database),
+        previews=await config_previews(database, limit=_PREVIEWS + 1),
+        most_previews=_PREVIEWS,
+        preview_look=preview_look,
         drifted=drifted[:_DRIFTED],
         more_drifted=len(drifted) > _DRIFTED,
         before=start,

@@ -93,7 +93,14 @@ SELECT concat_ws('|',
      FROM config_sources),
     (SELECT string_agg(concat_ws(',', id, paused_until > now()), ';' ORDER BY id) FROM config_pauses WHERE ended_at IS NULL),
     (SELECT string_agg(concat_ws(',', id, seen_at, message), ';' ORDER BY id) FROM config_drift WHERE ended_at IS NULL),
-    (SELECT max(created_at) FROM config_revisions))
+    (SELECT max(created_at) FROM config_revisions),
+    (SELECT string_agg(concat_ws(',', id, title, status, message, planned_at), ';' ORDER BY id)
+     FROM config_previews WHERE status <> 'closed'))
+"""
+
+_PREVIEW = """
+SELECT concat_ws('|', title, head_hash, base_hash, status, message, planned_at, requested_at, closed_at)
+FROM config_previews WHERE id = $1
 """
 
 _NOTIFICATIONS = """
@@ -124,6 +131,7 @@ KINDS: dict[str, Kind] = {
     "build": Kind((BUILDS_CHANGED, DERIVATIONS_READY), _BUILD),
     "builders": Kind((BUILDERS_CHANGED, BUILDS_CHANGED, DERIVATIONS_READY), _BUILDERS),
     "configuration": Kind((CONFIG_CHANGED,), _CONFIGURATION),
+    "preview": Kind((CONFIG_CHANGED,), _PREVIEW),
     "notifications": Kind((NOTIFICATIONS_PENDING,), _NOTIFICATIONS),
 }
 """By the first part of a topic's name: ``overview``, ``build:<id>``."""

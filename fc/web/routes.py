@@ -14,6 +14,7 @@ from fc.web.log_pages import log_page, log_stream, step_log_page, step_log_strea
 from fc.web.metrics import metrics
 from fc.web.notification_page import notifications_page
 from fc.web.overview_page import overview
+from fc.web.preview_page import preview_page
 from fc.web.project_api import get_changes, get_jobset, get_overview, get_project, get_projects
 from fc.web.project_pages import jobset_page, project_page
 from fc.web.resource_pages import resource_page, resources_page
@@ -38,6 +39,7 @@ ROUTES: list[Any] = [
     revision_page,
     resources_page,
     resource_page,
+    preview_page,
     notifications_page,
     api_page,
     get_overview,

@@ -66,6 +66,7 @@ def test_without_a_repository_only_what_is_there_is_looked_after(
     assert [loop.name for loop in make_loops(services(settings))] == [
         "drift",
         "retention",
+        "configuration previews",
         "project files",
         "forgetting",
     ]

@@ -45,6 +45,8 @@ GITHUB_PULL_REQUEST = {
         "number": 2,
         "state": "open",
         "title": "Say goodbye",
+        "html_url": "https://github.com/tools/hello/pull/2",
+        "user": {"login": "bob"},
         "merged": False,
         "draft": False,
         "head": {
@@ -89,6 +91,9 @@ GITEA_PULL_REQUEST = {
         "id": 33,
         "number": 7,
         "state": "open",
+        "title": "Say goodbye",
+        "html_url": "https://git.example.org/tools/hello/pulls/7",
+        "user": {"login": "alice"},
         "merged": False,
         "head": {
             "label": "goodbye",
@@ -138,6 +143,8 @@ GITLAB_MERGE_REQUEST = {
         "id": 99,
         "iid": 3,
         "action": "open",
+        "title": "Say goodbye",
+        "url": "https://gitlab.example.org/group/tools/hello/-/merge_requests/3",
         "state": "opened",
         "source_branch": "goodbye",
         "target_branch": "main",

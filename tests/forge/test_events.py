@@ -3,7 +3,17 @@
 import msgspec
 import pytest
 
-from fc.forge.events import BranchName, Commit, PullRequest, Push, Ref, distinct_urls, is_zeros
+from fc.forge.events import (
+    BranchName,
+    Commit,
+    PullRequest,
+    Push,
+    Ref,
+    distinct_urls,
+    is_zeros,
+    one_line,
+    web_url,
+)
 from tests.forge.payloads import NEW, OLD, ZEROS
 
 
@@ -98,3 +108,41 @@ def test_a_branch_can_never_be_an_option_of_git(branch: str) -> None:
 def test_unusual_but_allowed_branches_pass() -> None:
     for branch in ("feature/ünïcode", "dependabot/npm_and_yarn/a-1.0", "a-", "user@host", ""):
         assert msgspec.convert(branch, BranchName) == branch
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (None, ""),
+        (" Say\n\tgoodbye ", "Say goodbye"),
+        ("a\x00b\u202ec\u200bd\ud800e", "a b c d e"),
+        ("\x1b[31mred", "[31mred"),
+        ("<script>", "<script>"),
+        ("x" * 301, "x" * 299 + "…"),
+        ("\n" * 10_000_000, ""),
+    ],
+)
+def test_a_strangers_text_is_one_line(text: str | None, shown: str) -> None:
+    assert one_line(text) == shown
+
+
+@pytest.mark.parametrize("url", ["https://github.com/tools/hello/pull/2", "http://[::1]:3000/a/b/pulls/1"])
+def test_a_page_has_a_web_url(url: str) -> None:
+    assert web_url(url) == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        None,
+        "",
+        "javascript:alert(1)",
+        "https://a/<b>",
+        "https://a b",
+        "https://a/\n",
+        "//a",
+        "https://" + "a" * 2001,
+    ],
+)
+def test_anything_else_has_none(url: str | None) -> None:
+    assert web_url(url) is None

@@ -78,6 +78,9 @@ def test_a_pull_request_of_a_fork_is_read() -> None:
         fetch_ref="refs/pull/2/head",
         closed=False,
         merged=False,
+        title="Say goodbye",
+        author="bob",
+        url="https://github.com/tools/hello/pull/2",
     )
 
 
