@@ -159,7 +159,8 @@ def _judge_revision(revision: RevisionFacts) -> tuple[State, str]:
             done = [f"{count} {_DONE.get(action, action)}" for action, count in plan.summary.items() if count]
             return "success", f"Applied: {', '.join(done)}" if done else "In force, nothing had to change"
         case "failed":
-            return "failure", _first_error(revision.errors, "It could not be applied")
+            # Commits that are not signed have no place in a file.
+            return "failure", _first_error(revision.errors, _reasons(plan, "It could not be applied"))
         case "held":
             return "failure", _ending("Held: " + _reasons(plan, None), f"; fcctl confirm {plan.short_digest}")
         case _:

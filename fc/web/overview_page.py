@@ -10,7 +10,7 @@ from fc.base.database import Database
 from fc.base.settings import Settings
 from fc.tables.build_queries import finished_builds, running_builds
 from fc.tables.builder_queries import LOCAL, list_builders, running_derivations
-from fc.tables.config_source_queries import project_source_statuses, settings_sources
+from fc.tables.config_source_queries import settings_sources
 from fc.tables.evaluation_queries import recent_evaluations
 from fc.tables.overview_queries import current_load, queued_builds
 from fc.tables.pause_queries import config_pauses
@@ -54,7 +54,6 @@ async def overview(
         local={"running": local_running, "max_jobs": local_jobs} if local_jobs or local_running else None,
         sources=shown,
         stopped=next((source for source in shown if source.state != "synced"), None),
-        project_sources=await project_source_statuses(database),
         projects=[(project, jobsets.get(project.name, [])) for project in await list_projects(database)],
         evaluations=await recent_evaluations(database, limit=10),
         running=await running_builds(database, _LINES),

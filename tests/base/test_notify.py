@@ -160,6 +160,6 @@ async def test_the_channels_are_those_that_the_triggers_speak_on(database_url: s
         if f"'{channel}'" in definition
     }
     assert spoken == set(CHANNELS)
-    assert {event for event in notify.__dict__ if event.endswith(("_CHANGED", "_READY", "_PENDING"))} == {
-        channel.removeprefix("fc_").upper() for channel in CHANNELS
-    }
+    assert {
+        event for event in notify.__dict__ if event.endswith(("_CHANGED", "_READY", "_PENDING", "_WRITES"))
+    } == {channel.removeprefix("fc_").upper() for channel in CHANNELS}

@@ -132,7 +132,7 @@ async def test_the_same_delivery_again_does_nothing(database: Database, opened: 
     [
         (push("feature"), "push", "only the branch 'main' is followed"),
         (push(after="0" * 40), "push", "the branch was deleted"),
-        (b"{}", "fork", "only pushes matter here"),
+        (b"{}", "fork", "only pushes and pull requests matter here"),
     ],
 )
 async def test_what_does_not_concern_the_branch_is_ignored(

@@ -118,7 +118,11 @@ async def test_every_fingerprint_is_a_text_and_steady(database: Database, story:
         "jobset": "SELECT jobset_id FROM evaluations LIMIT 1",
         "evaluation": "SELECT id FROM evaluations LIMIT 1",
         "build": "SELECT id FROM builds LIMIT 1",
+        "preview": "SELECT id FROM config_previews LIMIT 1",
     }
+    await database.execute(
+        "INSERT INTO config_previews (source, number, head_hash) VALUES ('default', 7, repeat('a', 40))"
+    )
     for name, kind in KINDS.items():
         arguments = [await database.fetchval(keys[name])] if name in keys else []
         first = await database.fetchval(kind.fingerprint, *arguments)
