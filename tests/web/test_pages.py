@@ -97,9 +97,7 @@ async def test_a_project_s_own_file_is_shown_with_its_project_and_alarms_nobody_
     assert ".fc.yaml:3:5" in page
     assert "max_jobsets 7" in page
     assert "cannot be applied" not in words(await text(client, "/"))
-    configuration = words(await text(client, "/configuration"))
-    assert "project/nimbus" in configuration
-    assert "it has 1 error" in configuration
+    assert "nimbus failed · it has 1 error" in words(await text(client, "/configuration"))
     answer = await client.get("/metrics")
     assert '\nfc_configuration_project_sources{status="failed"} 1\n' in answer.text
     assert 'source="project/nimbus"' not in answer.text
