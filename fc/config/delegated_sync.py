@@ -1,6 +1,5 @@
 """One synchronisation of a project's own file: as of any source, within what its project delegates."""
 
-import asyncio
 from dataclasses import replace
 
 import structlog
@@ -18,7 +17,7 @@ from fc.config import sources
 from fc.config.compile import Compiled
 from fc.config.delegated import POLL_SECONDS, DueFile, note_branch, place_of, postpone
 from fc.config.delegation import beyond_delegation
-from fc.config.inventory import owned_by_others
+from fc.config.elsewhere import compile_among_others
 from fc.config.load import most_problems
 from fc.config.project_file import FILE, compile_file, read_file
 from fc.config.sync import Synchronizer
@@ -78,10 +77,9 @@ class FileSynchronizer(Synchronizer):
         branch = await self._mirror.default_branch()
         if branch is not None and branch != due.branch:
             await note_branch(self._database, due, branch[:_LONGEST_BRANCH])
-        compiled = await asyncio.to_thread(compile_file, fragment, due.project)
-        if compiled.dangling:
-            others = await owned_by_others(self._database, self._name, compiled.dangling)
-            compiled = await asyncio.to_thread(compile_file, fragment, due.project, others)
+        compiled = await compile_among_others(
+            self._database, self._name, lambda others: compile_file(fragment, due.project, others)
+        )
         beyond = beyond_delegation(
             compiled.resources,
             due.delegate,

@@ -1,9 +1,7 @@
 """What a tree of files would change, for who asks without applying it: reads, and stores nothing."""
 
-import asyncio
 import posixpath
 from collections.abc import Mapping
-from dataclasses import replace
 
 from fc.base.database import Database
 from fc.base.errors import InvalidInputError, NotFoundError
@@ -14,13 +12,13 @@ from fc.base.source_settings import DEFAULT_SOURCE
 from fc.config.apply import make_guarded_plan
 from fc.config.blobs import blob_id
 from fc.config.compile import Compiled, Compiler
+from fc.config.elsewhere import compile_among_others
 from fc.config.errors import ConfigurationError
 from fc.config.included import locate_in_commit
-from fc.config.inventory import owned_by_others
 from fc.config.language import KIND_BY_NAME
 from fc.config.load import Loaded
 from fc.config.plan_view import PlanView, view
-from fc.config.scopes import out_of_scope
+from fc.config.scopes import within
 from fc.config.sealing import seal
 from fc.config.tree import MAX_FILES, MAX_TOTAL_BYTES, SourceFile, SourceTree
 
@@ -113,10 +111,9 @@ async def _compiled(database: Database, settings: Settings, source: str, loaded:
     if source not in followed and source != DEFAULT_SOURCE:
         what = "configuration source"
         raise NotFoundError(what, source[:_SHOWN])
-    compiler = Compiler()
-    compiled = await asyncio.to_thread(compiler.compile, loaded.fragments, loaded.problems)
-    if compiled.dangling:
-        others = await owned_by_others(database, source, compiled.dangling)
-        compiled = await asyncio.to_thread(compiler.compile, loaded.fragments, loaded.problems, others)
-    scope = followed[source].scope if source in followed else ()
-    return replace(compiled, problems=(*compiled.problems, *out_of_scope(compiled.resources, scope)))
+    compiled = await compile_among_others(
+        database,
+        source,
+        lambda others: Compiler().compile(loaded.fragments, loaded.problems, others),
+    )
+    return within(compiled, followed[source].scope if source in followed else ())

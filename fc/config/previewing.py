@@ -1,23 +1,22 @@
 """One preview: from the head of a pull request to what merging it would change."""
 
-import asyncio
 import posixpath
 from collections.abc import Iterable
 
 from fc.base.database import Database
 from fc.base.errors import ConflictError, GitError, InvalidInputError
 from fc.base.git_merge import Merged, MergingMirror, MovedLines
-from fc.base.problems import Problem, sorted_problems
+from fc.base.problems import Problem
 from fc.base.settings import Settings
 from fc.config.compile import Compiled, Compiler
 from fc.config.diff import Action
+from fc.config.elsewhere import compile_among_others
 from fc.config.errors import ConfigurationError
-from fc.config.inventory import owned_by_others
 from fc.config.load import Loader
 from fc.config.outside import Surroundings
 from fc.config.preview_plan import Planned, plan_merge, plan_row
 from fc.config.previews import Outcome
-from fc.config.scopes import out_of_scope
+from fc.config.scopes import within
 from fc.forge.events import Forge
 
 MOST_ERRORS = 500
@@ -98,10 +97,8 @@ class Previewer:
     async def _plan(self, base: str, head: str, tree: str) -> Outcome:
         before = await self._compile(base)
         after = await self._compile(tree)
-        strayed = out_of_scope(after.resources, self._configured.scope)
-        problems = sorted_problems([*after.problems, *strayed])
-        if problems:
-            raise ConfigurationError(problems)
+        if after.problems:
+            raise ConfigurationError(after.problems)
         planned = await plan_merge(self._database, self._name, after.resources, before.resources)
         plan = plan_row(planned)
         moved = await self._moved_files({one["file"] for one in plan["changes"]}, head, tree)
@@ -113,13 +110,12 @@ class Previewer:
 
     async def _compile(self, tree: str) -> Compiled:
         loaded = await self.loader.load_commit(self.mirror, tree, self._configured.path)
-        compiled = await asyncio.to_thread(self._compiler.compile, loaded.fragments, loaded.problems)
-        if compiled.dangling:
-            others = await owned_by_others(self._database, self._name, compiled.dangling)
-            compiled = await asyncio.to_thread(
-                self._compiler.compile, loaded.fragments, loaded.problems, others
-            )
-        return compiled
+        compiled = await compile_among_others(
+            self._database,
+            self._name,
+            lambda others: self._compiler.compile(loaded.fragments, loaded.problems, others),
+        )
+        return within(compiled, self._configured.scope)
 
     def _unmerged(self, merged: Merged, base: str, head: str) -> Outcome:
         branch = self._configured.branch

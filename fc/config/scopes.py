@@ -1,11 +1,12 @@
 """Scopes: what a configuration source may declare, by kind and name. Pure."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from fc.base.problems import Problem
+from fc.base.problems import Problem, sorted_problems
 from fc.base.source_settings import ScopeRule
-from fc.config.compile import Resource, ResourceId
+from fc.config.compile import Compiled, Resource, ResourceId
 from fc.config.language import KIND_BY_NAME
 
 
@@ -27,6 +28,14 @@ def out_of_scope(resources: Mapping[ResourceId, Resource], scope: Iterable[Scope
         for resource in resources.values()
         if KIND_BY_NAME[resource.kind].parent is None and not covers(rules, resource.kind, resource.key)
     ]
+
+
+def within(compiled: Compiled, scope: Iterable[ScopeRule]) -> Compiled:
+    """``compiled``, with everything that is out of ``scope`` among its problems."""
+    strayed = out_of_scope(compiled.resources, scope)
+    return (
+        replace(compiled, problems=sorted_problems([*compiled.problems, *strayed])) if strayed else compiled
+    )
 
 
 def covers(rules: Iterable[ScopeRule], kind: str, name: str) -> bool:

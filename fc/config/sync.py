@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import structlog
@@ -15,7 +15,7 @@ from fc.base.database import Database
 from fc.base.errors import EnvironmentMissingError, GitError, InvalidInputError
 from fc.base.git import GitMirror
 from fc.base.looping import backoff
-from fc.base.problems import Problem, sorted_problems
+from fc.base.problems import Problem
 from fc.base.secrets import Secrets
 from fc.base.settings import Settings
 from fc.base.source_settings import SourceSettings
@@ -23,13 +23,14 @@ from fc.config import sources
 from fc.config.apply import apply_within
 from fc.config.compile import Compiled, Compiler
 from fc.config.diff import Plan
+from fc.config.elsewhere import compile_among_others
 from fc.config.errors import ConfigurationError, PlanHeldError, PlanWaitingError, UntrustedError
 from fc.config.gate import Gate, Move
-from fc.config.inventory import Origin, RevisionStatus, owned_by_others, write_revision
+from fc.config.inventory import Origin, RevisionStatus, write_revision
 from fc.config.load import Loaded, Loader
 from fc.config.outside import Surroundings
 from fc.config.previews import base_moved
-from fc.config.scopes import out_of_scope
+from fc.config.scopes import within
 from fc.config.sealing import seal
 from fc.config.vetting import Vetting, needs_history
 from fc.config.windows import window_state
@@ -190,15 +191,12 @@ class Synchronizer:
             loaded = await self.loader.load_commit(self._mirror, commit, self._configured.path)
             self._loaded = (commit, loaded)
         loaded = self._loaded[1]
-        compiled = await asyncio.to_thread(self._compiler.compile, loaded.fragments, loaded.problems)
-        if compiled.dangling:
-            others = await owned_by_others(self._database, self._name, compiled.dangling)
-            compiled = await asyncio.to_thread(
-                self._compiler.compile, loaded.fragments, loaded.problems, others
-            )
-        strayed = out_of_scope(compiled.resources, self._configured.scope)
-        if strayed:
-            compiled = replace(compiled, problems=sorted_problems([*compiled.problems, *strayed]))
+        compiled = await compile_among_others(
+            self._database,
+            self._name,
+            lambda others: self._compiler.compile(loaded.fragments, loaded.problems, others),
+        )
+        compiled = within(compiled, self._configured.scope)
         return compiled if compiled.problems else seal(compiled, self._secrets.reveal)
 
     async def _apply(self, this: _Try, compiled: Compiled, moved: Move | None) -> None:
