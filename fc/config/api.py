@@ -23,6 +23,7 @@ from fc.config.resource_api import ROUTES as RESOURCES
 from fc.config.sources import SOURCE, confirm, request_sync
 from fc.forge.events import Event, Forge, PullRequest, Push
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
+from fc.tables.config_change_queries import planned_changes
 from fc.tables.configuration_queries import (
     ConfigChange,
     ConfigRevision,
@@ -32,7 +33,6 @@ from fc.tables.configuration_queries import (
     config_revision,
     config_revisions,
     config_sources,
-    planned_changes,
 )
 from fc.tables.delivery_log import log_delivery
 from fc.tables.pause_queries import ConfigPause, config_pauses
@@ -217,7 +217,7 @@ async def get_configuration_revision(database: Database, revision_id: uuid.UUID)
         raise NotFoundError(_REVISION, str(revision_id))
     if found.status != "applied":
         planned = await planned_changes(database, revision_id)
-        return RevisionDetail(found, planned.changes, planned.more)
+        return RevisionDetail(found, planned.changes, planned.more) if planned else RevisionDetail(found, [])
     return RevisionDetail(found, await config_changes(database, revision_id))
 
 

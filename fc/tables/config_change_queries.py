@@ -81,7 +81,7 @@ async def changes_in(
 
 
 async def planned_changes(
-    database: Database, revision: uuid.UUID, *, skip: int = 0, limit: int = 50
+    database: Database, revision: uuid.UUID, *, skip: int = 0, limit: int = 1000
 ) -> PlannedChanges | None:
     """A part of what a revision that waits would change; none: it says only how much."""
     row = await database.fetchrow(_PLANNED, revision, skip, limit)

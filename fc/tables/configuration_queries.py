@@ -106,14 +106,6 @@ class ConfigChange(msgspec.Struct, frozen=True):
     line: int | None
 
 
-class PlannedChanges(msgspec.Struct, frozen=True):
-    """What a revision that was not applied would have changed."""
-
-    changes: list[ConfigChange]
-    more: int
-    """How many more there are; of a large plan only the first ones are kept."""
-
-
 class ConfigOwner(msgspec.Struct, frozen=True):
     """The place in a configuration repository that owns a row."""
 
@@ -207,16 +199,6 @@ async def config_changes(database: Database, revision: uuid.UUID) -> list[Config
         revision,
     )
     return msgspec.convert([dict(row) for row in rows], list[ConfigChange])
-
-
-async def planned_changes(database: Database, revision: uuid.UUID) -> PlannedChanges:
-    """What a revision that was held, waits or failed would have changed, in the order of its plan."""
-    row = await database.fetchrow(
-        "SELECT COALESCE(plan -> 'changes', '[]') AS changes, COALESCE((plan ->> 'more')::int, 0) AS more "
-        "FROM config_revisions WHERE id = $1",
-        revision,
-    )
-    return PlannedChanges([], 0) if row is None else msgspec.convert(dict(row), PlannedChanges)
 
 
 async def config_resource_counts(database: Database) -> dict[str, int]:

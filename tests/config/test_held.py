@@ -14,7 +14,8 @@ from fc.base.settings import Settings
 from fc.cli.main import cli
 from fc.config import inventory, sources
 from fc.config.sync import Synchronizer
-from fc.tables.configuration_queries import ConfigHold, config_revisions, planned_changes
+from fc.tables.config_change_queries import planned_changes
+from fc.tables.configuration_queries import ConfigHold, config_revisions
 from tests.config.test_apply import state
 from tests.config.test_guards import roles
 from tests.config.test_sync import again, following, source
@@ -180,11 +181,11 @@ async def test_what_was_not_applied_keeps_what_it_would_have_changed_and_of_much
     monkeypatch.setattr(inventory, "_MOST_KEPT", 3)
     await held(database, repository, synchronizer)
     kept = await planned_changes(database, (await config_revisions(database))[0].id)
+    assert kept is not None
     assert [(one.action, one.kind, one.after) for one in kept.changes] == [("delete", "role", None)] * 3
     assert all(one.before and one.file == "fc.yaml" and one.line for one in kept.changes)
     assert kept.more == 4
-    applied = await planned_changes(database, (await config_revisions(database))[1].id)
-    assert (applied.changes, applied.more) == ([], 0)
+    assert await planned_changes(database, (await config_revisions(database))[1].id) is None
 
 
 async def test_a_refused_takeover_keeps_its_plan_and_no_secret(
@@ -195,6 +196,7 @@ async def test_a_refused_takeover_keeps_its_plan_and_no_secret(
     repository.commit({"fc.yaml": roles(8) + "api_keys: {deploy: {key: !secret deploy, role: read-only}}\n"})
     assert (await again(database, synchronizer)).status == "failed"
     kept = await planned_changes(database, (await config_revisions(database))[0].id)
+    assert kept is not None
     assert [(one.action, one.key) for one in kept.changes] == [("create", "deploy")]
     assert kept.changes[0].after is not None
     assert kept.changes[0].after["key"] == "«secret» deploy"

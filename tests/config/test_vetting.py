@@ -17,7 +17,8 @@ from fc.base.source_settings import SignedSettings, SyncWindow
 from fc.cli.main import cli
 from fc.config import sources
 from fc.config.sync import Synchronizer
-from fc.tables.configuration_queries import ConfigHold, ConfigRevision, config_revisions, planned_changes
+from fc.tables.config_change_queries import planned_changes
+from fc.tables.configuration_queries import ConfigHold, ConfigRevision, config_revisions
 from tests.config.test_guards import roles
 from tests.config.test_sync import again, following, source
 from tests.support.repository import Repository
@@ -236,6 +237,7 @@ async def test_a_moved_branch_is_held_until_a_person_confirms_it(
     plan = await strict.waits()
     assert (plan.by_commit, "the branch was moved" in plan.reasons[0]) == (False, True)
     kept = await planned_changes(strict.database, (await strict.newest()).id)
+    assert kept is not None
     assert [(one.action, one.key) for one in kept.changes] == [("create", "r2")]
     # A commit says nothing, whichever digest it names: it is another move.
     inner = await strict.database.fetchval("SELECT plan ->> 'digest' FROM config_revisions LIMIT 1")
@@ -304,6 +306,7 @@ async def test_a_plan_waits_for_its_window_and_is_applied_in_it(
     revision = await nightly.newest()
     assert (revision.status, revision.created) == ("waiting", 1)
     kept = await planned_changes(nightly.database, revision.id)
+    assert kept is not None
     assert [one.key for one in kept.changes] == ["r8"]
     nightly.moment = datetime(2026, 1, 2, 22, tzinfo=UTC)
     assert await nightly.sync() == "synced"
