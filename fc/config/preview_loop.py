@@ -1,10 +1,8 @@
 """Previewing pull requests in the background: one at a time, new ones first, synchronisations before all of them."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from typing import ClassVar
 
 import structlog
@@ -13,6 +11,7 @@ from typing_extensions import override
 from fc.base import notify
 from fc.base.database import Database
 from fc.base.errors import GitError
+from fc.base.leases import kept
 from fc.base.looping import Loop
 from fc.base.settings import Settings
 from fc.base.source_settings import ReportSettings
@@ -71,7 +70,7 @@ class PreviewLoop(Loop):
     async def _plan(self, held: previews.Claim) -> None:
         told = {"source": held.source, "number": held.number}
         try:
-            async with _kept(self._database, held):
+            async with kept(lambda: previews.renew(self._database, held), previews.LEASE_SECONDS):
                 outcome = await self.previewers[held.source].preview(held.number)
         except PullRequestGoneError as error:
             log.info("pull request is closed", reason=str(error), **told)
@@ -89,22 +88,3 @@ class PreviewLoop(Loop):
         else:
             if await previews.finish(self._database, held, outcome):
                 log.info("pull request planned", status=outcome.status, message=outcome.message, **told)
-
-
-@asynccontextmanager
-async def _kept(database: Database, held: previews.Claim) -> AsyncIterator[None]:
-    """Renew the lease while the block runs."""
-    task = asyncio.create_task(_renew(database, held), name="preview lease")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def _renew(database: Database, held: previews.Claim) -> None:
-    while True:
-        await asyncio.sleep(previews.LEASE_SECONDS / 3)
-        if not await previews.renew(database, held):
-            return

@@ -1,11 +1,9 @@
 """One synchronisation: from a fetch of the configuration repository to an applied, or a refused, revision."""
 
 import asyncio
-import contextlib
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -14,6 +12,7 @@ import structlog
 from fc.base.database import Database
 from fc.base.errors import EnvironmentMissingError, GitError, InvalidInputError
 from fc.base.git import GitMirror
+from fc.base.leases import kept
 from fc.base.looping import backoff
 from fc.base.problems import Problem
 from fc.base.secrets import Secrets
@@ -127,7 +126,7 @@ class Synchronizer:
         """Synchronise what was claimed."""
         started = time.monotonic()
         try:
-            async with _kept(self._database, held):
+            async with kept(lambda: sources.renew(self._database, held), sources.LEASE_SECONDS):
                 await self._synchronize(held, started)
         except sources.ClaimLostError:
             log.warning("configuration synchronisation was taken over by another process", source=self._name)
@@ -305,22 +304,3 @@ class Synchronizer:
                 problems=problems,
             )
             await base_moved(connection, self._name, this.commit)
-
-
-@asynccontextmanager
-async def _kept(database: Database, held: sources.Claim) -> AsyncIterator[None]:
-    """Renew the lease while the block runs."""
-    task = asyncio.create_task(_renew(database, held), name="configuration lease")
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-
-async def _renew(database: Database, held: sources.Claim) -> None:
-    while True:
-        await asyncio.sleep(sources.LEASE_SECONDS / 3)
-        if not await sources.renew(database, held):
-            return

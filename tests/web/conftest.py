@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -10,8 +9,6 @@ from dataclasses import replace
 import asyncpg
 import msgspec
 import pytest
-from granian.constants import Interfaces
-from granian.server.embed import Server
 from litestar import Litestar
 from litestar.testing import AsyncTestClient
 
@@ -20,7 +17,7 @@ from fc.base.database import Database
 from fc.base.settings import DatabaseSettings, Settings
 from tests.support.story import tell
 from tests.support.story_rows import Story
-from tests.support.waiting import eventually
+from tests.support.web_app import serving_app
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 """What a browser asks for."""
@@ -106,25 +103,7 @@ async def client(app: Litestar) -> AsyncIterator[AsyncTestClient[Litestar]]:
 @pytest.fixture
 async def server(app: Litestar) -> AsyncIterator[str]:
     """The address, without a slash at its end, at which the real server answers for the application."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    running = Server(
-        app, address="127.0.0.1", port=port, interface=Interfaces.ASGI, websockets=False, log_enabled=False
-    )
-    task = asyncio.create_task(running.serve())
-
-    async def answers() -> bool:
-        try:
-            _, writer = await asyncio.open_connection("127.0.0.1", port)
-        except OSError:
-            return False
-        writer.close()
-        return True
-
-    await eventually(answers, f"the server answers on port {port}")
-    yield f"http://127.0.0.1:{port}"
-    if "streams" in app.state:
-        app.state["streams"].stop()
-    running.stop()  # type: ignore[no-untyped-call]  # granian has no types here
-    await task
+    async with serving_app(app) as url:
+        yield url
+        if "streams" in app.state:
+            app.state["streams"].stop()
