@@ -41,6 +41,11 @@ def screenshots(fallback: Path) -> Path:
     return directory
 
 
+def every_picture() -> bool:
+    """Whether somebody wants to look at every page: pictures take a third of the time of these tests."""
+    return "FC_SCREENSHOTS" in os.environ
+
+
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """A browser of this block's own."""
