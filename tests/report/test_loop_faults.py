@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from contextlib import suppress
 
 import asyncpg
 import pytest
@@ -183,11 +182,17 @@ async def test_the_database_lost_after_sending_is_waited_for(
     )
     await connection.close()
     forge.released.set()
-    with suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
-        # A turn may meet a connection that has just been ended; the loop's runner would try again, as is done here.
-        await turn_until_idle(sending)
-    await turn_until_idle(sending)
-    assert (len(forge.posted), statuses(await rows.tasks())) == (1, ["completed"])
+
+    async def sent() -> bool:
+        # Each statement may meet another connection that has just been ended; the loop's runner would try again.
+        try:
+            await turn_until_idle(sending)
+            return statuses(await rows.tasks()) == ["completed"]
+        except (asyncpg.PostgresError, asyncpg.InterfaceError):
+            return False
+
+    await until(sent, "the task is completed on living connections")
+    assert len(forge.posted) == 1
     await sending.drain()
 
 
