@@ -10,7 +10,17 @@ from fc.base.durations import parse_duration
 from fc.base.errors import InvalidInputError
 from fc.base.problems import Problem
 from fc.config.declared import Reference
-from fc.config.nodes import SECRET_TAG, Mapping, Node, Scalar, Sequence, is_true, meaning, meaning_of
+from fc.config.nodes import (
+    AGE_TAG,
+    SECRET_TAG,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    is_true,
+    meaning,
+    meaning_of,
+)
 from fc.config.wording import did_you_mean, known_names
 
 _SECRET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -109,6 +119,8 @@ def _not_text(node: Node) -> str:
     hint = ""
     if isinstance(node, Scalar) and node.secret:
         hint = "; only passwords, tokens and keys can be secrets"
+        if node.tag == AGE_TAG:
+            hint += " (sops: --encrypted-regex '^(secret|token|key)$')"
     elif isinstance(node, Scalar) and node.text:
         hint = f'; put it in quotes: "{node.text[:_SHOWN]}"'
     return f"expected text, found {found(node)}{hint}"
