@@ -106,7 +106,8 @@ def _token(file: Path | None) -> str:
     token = token.strip()
     if not token or not token.isascii() or not token.isprintable():
         message = (
-            f"planning at a service needs an API key of an admin: give --token-file, or set {TOKEN_VARIABLE}"
+            f"planning at a service needs an API key of an admin: give --token-file, or set {TOKEN_VARIABLE}; "
+            "a key is declared under api_keys, or made by fcctl set api-key NAME role=admin 'key=!secret NAME'"
         )
         raise InvalidInputError(message)
     return token

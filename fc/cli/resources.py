@@ -51,7 +51,7 @@ def set_(
     """Make NAME, a row of KIND, by hand, or have it say this. What git owns is refused with the place that owns it.
 
     Values are YAML, such as enabled=false or 'systems=[x86_64-linux]'; secrets are named: 'key=!secret deploy-key'.
-    Fields that are not given have their defaults.
+    Fields that are not given have their defaults; what changed is shown.
     """
     from fc.cli.resources_work import run_set
 
@@ -71,6 +71,4 @@ def remove(kind: str, name: str, settings_file: Path | None, *, yes: bool) -> No
     """
     from fc.cli.resources_work import run_remove
 
-    if not yes:
-        click.confirm(f"remove {kind} {name}?", abort=True)
-    asyncio.run(run_remove(kind, name, load_settings(settings_file)))
+    asyncio.run(run_remove(kind, name, load_settings(settings_file), ask=not yes))

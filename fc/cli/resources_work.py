@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from getpass import getuser
+from typing import Any
 
 import click
 import msgspec
@@ -14,6 +15,7 @@ from fc.config.hand_declarations import yaml_node
 from fc.config.hand_writes import remove_resource, set_resource, show_resource
 from fc.config.kind_names import kind_named
 from fc.config.nodes import Mapping, Node, Scalar
+from fc.config.owners import refuse_owned
 
 
 async def run_show(kind: str, key: str, settings: Settings, *, as_json: bool) -> None:
@@ -28,7 +30,7 @@ async def run_show(kind: str, key: str, settings: Settings, *, as_json: bool) ->
     if shown.fields is None:
         click.echo("    the row is gone; fcctl heal makes it again")
     for name, value in (shown.fields or {}).items():
-        click.echo(f"    {name}: {msgspec.json.encode(value).decode()}")
+        click.echo(f"    {name}: {_as_json(value)}")
     if shown.last_revision is not None:
         click.echo(f"    last changed by git in revision {shown.last_revision}")
 
@@ -42,19 +44,39 @@ async def run_set(kind: str, key: str, fields: Sequence[str], text: str | None, 
     chosen = kind_named(kind)
     node = _fields(fields, text)
     async with opened(settings) as database:
-        created = await set_resource(
+        written = await set_resource(
             database, chosen, key, node, secrets_of(settings).reveal, actor=f"cli:{getuser()}"
         )
-    click.echo(f"{'made' if created else 'changed'} {chosen.name.replace('_', ' ')} {key}")
+    done = (
+        "made" if written.before is None else "changed" if written.before != written.after else "unchanged:"
+    )
+    click.echo(f"{done} {chosen.name.replace('_', ' ')} {key}")
+    if written.before is not None:
+        for field, after in written.after.items():
+            if field not in written.before:  # Only its hash is stored.
+                click.echo(f"    {field}: given anew")
+            elif (before := written.before[field]) != after:
+                click.echo(f"    {field}: {_as_json(before)} → {_as_json(after)}")
 
 
-async def run_remove(kind: str, key: str, settings: Settings) -> None:
-    """Remove a row that was made by hand."""
+async def run_remove(kind: str, key: str, settings: Settings, *, ask: bool) -> None:
+    """Remove a row that was made by hand, after a question on the terminal if ``ask``.
+
+    Raises:
+        OwnedError: git owns it; nothing is asked then.
+    """
     chosen = kind_named(kind)
     async with opened(settings) as database:
+        if ask:
+            await refuse_owned(database, chosen.name, key)
+            click.confirm(f"remove {chosen.name.replace('_', ' ')} {key}?", abort=True)
         await remove_resource(database, chosen, key, actor=f"cli:{getuser()}")
     done = "disabled" if chosen.archived else "deleted"
     click.echo(f"{done} {chosen.name.replace('_', ' ')} {key}")
+
+
+def _as_json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _fields(fields: Sequence[str], text: str | None) -> Node:

@@ -29,6 +29,14 @@ WHERE c.kind = $1 AND c.key = $2 ORDER BY c.created_at DESC LIMIT 1
 """
 
 
+class Written(NamedTuple):
+    """What became of a row, as for readers: secrets are shown by their names."""
+
+    before: Fields | None
+    """None: it is new."""
+    after: Fields
+
+
 class Shown(NamedTuple):
     """A resource as its row says, and who owns it."""
 
@@ -44,8 +52,8 @@ class Shown(NamedTuple):
 
 async def set_resource(
     database: Database, kind: Kind, key: str, node: Node, reveal: Callable[[Fields], str], *, actor: str
-) -> bool:
-    """Make a row, or have it say what ``node`` does: fields that are not written have their defaults. True: it is new.
+) -> Written:
+    """Make a row, or have it say what ``node`` does: fields that are not written have their defaults.
 
     Args:
         database: where.
@@ -60,6 +68,10 @@ async def set_resource(
         OwnedError: git owns it.
         ConflictError: another row has what only one can have.
     """
+    key_parts(kind, key)
+    await refuse_owned(
+        database, kind.name, key
+    )  # Before what is wrong with the fields: they do not matter then.
     resource, needed = declare(kind, key, node)
     row = RULES[kind.name].row(key, resource.fields, _seal(kind, resource, reveal))
     async with database.transaction() as connection:
@@ -74,9 +86,9 @@ async def set_resource(
             raise ConflictError(message) from None
         assert written == 1
         await request_checks(connection, await _to_check(connection, kind.name, key))
-        details = {"before": _shown(kind.name, before), "after": _shown(kind.name, resource.fields)}
-        await _note(connection, actor, kind.name, key, details)
-    return before is None
+        made = Written(_shown(kind.name, before), _shown(kind.name, resource.fields) or {})
+        await _note(connection, actor, kind.name, key, made._asdict())
+    return made
 
 
 async def remove_resource(database: Database, kind: Kind, key: str, *, actor: str) -> None:

@@ -73,11 +73,11 @@ async def owned_inside(connection: asyncpg.Connection, around: Collection[Resour
     return [Owner(**row) for row in rows]
 
 
-async def refuse_owned(connection: asyncpg.Connection, kind: str, key: str) -> None:
+async def refuse_owned(connection: asyncpg.Connection | Database, kind: str, key: str) -> None:
     """Nothing but git changes what git owns.
 
     Args:
-        connection: in a transaction that holds ``lock_owners``, so that it stays true until its end.
+        connection: in a transaction that holds ``lock_owners``, it stays true until its end; otherwise it is a first look.
         kind: of the row that is to be changed.
         key: likewise.
 

@@ -152,10 +152,10 @@ async def put_resource(
     Fields that are not sent have their defaults. What git owns is refused.
     """
     chosen, name = kind_named(kind), _key(request, key)
-    created = await set_resource(
+    written = await set_resource(
         database, chosen, name, node_of(data), secrets.reveal, actor=principal(request).actor
     )
-    return ResourceWritten(chosen.name, name, created)
+    return ResourceWritten(chosen.name, name, written.before is None)
 
 
 @delete(

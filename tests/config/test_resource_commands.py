@@ -48,7 +48,13 @@ async def test_a_row_is_set_shown_and_removed(database: Database, run: Run) -> N
         0,
         "made api key bot\n",
     )
-    assert (await run("set", "user", "ada", "email=ada@example.org"))[1] == "changed user ada\n"
+    assert (await run("set", "user", "ada", "email=ada@example.org"))[1] == (
+        "changed user ada\n    public_dashboard: true → false\n"
+    )
+    assert (await run("set", "user", "ada", "email=ada@example.org"))[1] == "unchanged: user ada\n"
+    assert (await run("set", "api-key", "bot", "key=!secret deploy-key", "role=admin"))[1] == (
+        'changed api key bot\n    key: given anew\n    role: "read-only" → "admin"\n    user: "ada" → null\n'
+    )
     code, text = await run("show", "user", "ada")
     assert (code, text.splitlines()[:2]) == (0, ["user ada  (made by hand)", '    role: "read-only"'])
     assert json.loads((await run("show", "user", "ada", "--json"))[1])["fields"]["public_dashboard"] is False
@@ -96,7 +102,9 @@ async def test_what_git_owns_is_refused_with_file_and_line(database: Database, r
     before = await state(database)
     refused = (1, "fcctl: git owns it: default fc.yaml:7; change it there\n")
     assert await run("set", "jobset", "hello/main", "nix_expression=x") == refused
+    assert await run("set", "jobset", "hello/main", "keep_nr=9") == refused
     assert await run("remove", "jobset", "hello/main", "--yes") == refused
+    assert await run("remove", "jobset", "hello/main", given="y\n") == refused
     assert await state(database) == before
     text = (await run("show", "jobset", "hello/main"))[1]
     assert text.startswith("jobset hello/main  (git: default fc.yaml:7)\n")
