@@ -14,6 +14,7 @@ from fc.config.diff import DIGEST_SHOWN
 from fc.config.kind_names import kind_named
 from fc.config.sources import confirm, request_every_sync
 from fc.tables.configuration_queries import ConfigSource, config_resource_counts, config_sources
+from fc.tables.drift_queries import drift_counts
 from fc.tables.pause_queries import ConfigPause, config_pauses
 from fc.tables.preview_queries import open_preview_counts
 
@@ -27,9 +28,16 @@ async def run_status(settings: Settings, named: str | None, *, as_json: bool) ->
         owned = await config_resource_counts(database)
         pauses = [one for one in await config_pauses(database) if source in {None, one.source}]
         previews = await open_preview_counts(database)
+        drifted = await drift_counts(database)
     if as_json:
         state = msgspec.json.encode(
-            {"sources": sources, "resources": owned, "pauses": pauses, "previews": previews}
+            {
+                "sources": sources,
+                "resources": owned,
+                "pauses": pauses,
+                "previews": previews,
+                "drifted": drifted,
+            }
         )
         click.echo(msgspec.json.format(state, indent=2).decode())
     else:
@@ -42,6 +50,9 @@ async def run_status(settings: Settings, named: str | None, *, as_json: bool) ->
         for one in pauses:
             click.echo(pause_line(one))
         click.echo(f"git owns {sum(owned.values())} resources")
+        if drifted:
+            count = sum(drifted.values())
+            click.echo(f"{count} of them {'has' if count == 1 else 'have'} drifted: see fcctl drift")
         if previews:
             listed = ", ".join(f"{count} {status}" for status, count in previews.items())
             click.echo(f"open pull requests: {listed}")

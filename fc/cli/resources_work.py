@@ -25,7 +25,8 @@ async def run_show(kind: str, key: str, settings: Settings, *, as_json: bool) ->
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(shown._asdict()), indent=2).decode())
         return
-    owner = f"git: {shown.owner.place}" if shown.owner is not None else "made by hand"
+    by_hand = "made by hand" if shown.last_revision is None else "git has let go of it"
+    owner = f"git: {shown.owner.place}" if shown.owner is not None else by_hand
     click.echo(f"{shown.kind.replace('_', ' ')} {shown.key}  ({owner})")
     if shown.fields is None:
         click.echo("    the row is gone; fcctl heal makes it again")

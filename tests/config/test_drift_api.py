@@ -129,6 +129,7 @@ async def test_the_commands_show_and_heal(database: Database, database_url: str,
     assert await asyncio.to_thread(run, "drift") == (0, "nothing has drifted\n")
     assert (await asyncio.to_thread(run, "drift", "--now"))[0] == 2
     await look(database, 600, now=True)
+    assert "1 of them has drifted: see fcctl drift\n" in (await asyncio.to_thread(run, "status"))[1]
     code, text = await asyncio.to_thread(run, "drift")
     assert (code, text.splitlines()[:2]) == (
         2,

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from fc.base.database import Database
 from fc.cli.main import cli
-from tests.config.test_apply import put, state
+from tests.config.test_apply import confirm_and_put, put, state
 from tests.support.configuration import WHOLE, project, value_of
 
 Run = Callable[..., Awaitable[tuple[int, str]]]
@@ -109,6 +109,8 @@ async def test_what_git_owns_is_refused_with_file_and_line(database: Database, r
     text = (await run("show", "jobset", "hello/main"))[1]
     assert text.startswith("jobset hello/main  (git: default fc.yaml:7)\n")
     assert "last changed by git in revision " in text
+    await confirm_and_put(database, project("other", main="x"))
+    assert (await run("show", "jobset", "hello/main"))[1].startswith("jobset hello/main  (git has let go of it)\n")
 
 
 async def test_a_row_that_is_gone_is_shown_as_gone(database: Database, run: Run) -> None:
