@@ -10,6 +10,7 @@ from typing import Any
 
 import asyncpg
 
+from fc.base.collecting import in_batches
 from fc.base.database import Database, affected
 from fc.base.notify import CONFIG_CHANGED, HAND_WRITES
 from fc.base.problems import Problem
@@ -32,7 +33,7 @@ from fc.config.inventory import (
     write_revision,
 )
 from fc.config.previews import state_moved
-from fc.config.rows import RULES
+from fc.config.rows import RULES, TableRule
 
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('fc configuration ' || $1, 0))"
 _OWNERS_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended('fc owners', 0))"
@@ -47,6 +48,8 @@ SELECT p.name || '/' || j.name AS key FROM jobsets j JOIN projects p ON p.id = j
 JOIN unnest($1::text[]) AS wanted(key) ON p.name || '/' || j.name = wanted.key
 WHERE j.state = 'disabled'
 """
+_BATCH_ROWS = 1_000
+"""Of one statement. What PostgreSQL makes of more spills to disk, and what Python makes of more is searched for cycles."""
 _TAKEN = re.compile(r"=\((.*)\)", re.DOTALL)
 _EVALUATED = frozenset(
     (
@@ -231,13 +234,13 @@ async def refuse_takeover(
     )
     for kind, changes in groupby(new, key=lambda change: change.kind):
         rule = RULES[kind]
-        for row in await connection.fetch(
-            rule.existing(), [rule.row(change.key, change.after, None) for change in changes]
-        ):
-            if row["archived"] and (kind, row["key"]) not in renamed:
-                archived.add((kind, row["key"]))
-            else:
-                reasons.setdefault((kind, row["key"]), by_hand)
+        for batch in in_batches(changes, _BATCH_ROWS):
+            rows = [rule.row(change.key, change.after, None) for change in batch]
+            for row in await connection.fetch(rule.existing(), rows):
+                if row["archived"] and (kind, row["key"]) not in renamed:
+                    archived.add((kind, row["key"]))
+                else:
+                    reasons.setdefault((kind, row["key"]), by_hand)
     for one in archived - await released(connection, archived):
         reasons.setdefault(one, by_hand)
     if reasons:
@@ -275,25 +278,29 @@ async def _write(
 ) -> None:
     """Write all changes of one kind: removals, or all others."""
     rule = RULES[kind]
-    seals = {
-        change.id: resource.seal for change in changes if (resource := resources.get(change.id)) is not None
-    }
-    rows = [rule.row(change.key, change.after, seals.get(change.id)) for change in changes]
     if changes[0].action == "delete":
         for destroys in (False, True):
-            chosen = [row for row, change in zip(rows, changes, strict=True) if change.destroys is destroys]
-            if chosen:
-                await connection.execute(rule.remove(archive=not destroys), chosen)
+            chosen = [change for change in changes if change.destroys is destroys]
+            for batch in in_batches(chosen, _BATCH_ROWS):
+                await connection.execute(rule.remove(archive=not destroys), _rows(rule, batch, resources))
         return
+    if rule.unique:
+        # All of them before any is written: they may stand in different batches.
+        known = [change for change in changes if change.action in {"update", "rename", "adopt"}]
+        for batch in in_batches(known, _BATCH_ROWS):
+            await connection.execute(rule.release(), _rows(rule, batch, resources))
+    for batch in in_batches(changes, _BATCH_ROWS):
+        await _upsert(connection, kind, batch, resources)
+
+
+async def _upsert(
+    connection: asyncpg.Connection, kind: str, changes: list[Change], resources: Mapping[ResourceId, Resource]
+) -> None:
+    """Write what is there after these changes of one kind."""
+    rule = RULES[kind]
+    rows = _rows(rule, changes, resources)
     if kind == "jobset":
         await _leave_finished(connection, changes, rows)
-    if rule.unique:
-        known = [
-            row
-            for row, change in zip(rows, changes, strict=True)
-            if change.action in {"update", "rename", "adopt"}
-        ]
-        await connection.execute(rule.release(), known)
     try:
         written = affected(await connection.execute(rule.upsert(), rows))
     except asyncpg.UniqueViolationError as error:
@@ -303,6 +310,16 @@ async def _write(
             "or another one of its kind refers to a row that is missing from the database though git owns it"
         )
         raise ConfigurationError([_problem(resources[changes[0].id], missing)])
+
+
+def _rows(
+    rule: TableRule, changes: Iterable[Change], resources: Mapping[ResourceId, Resource]
+) -> list[dict[str, Any]]:
+    """The records of changes."""
+    return [
+        rule.row(change.key, change.after, resource.seal if (resource := resources.get(change.id)) else None)
+        for change in changes
+    ]
 
 
 async def _leave_finished(

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import asyncpg
 
+from fc.base.collecting import in_batches
 from fc.base.database import Database
 from fc.base.git import CommitInfo
 from fc.base.problems import Problem
@@ -72,6 +73,8 @@ FROM jsonb_to_recordset($2::jsonb)
 
 
 RevisionStatus = Literal["applied", "failed", "held", "waiting"]
+_BATCH_ROWS = 1_000
+"""Of one statement."""
 _MOST_KEPT = 1_000
 """Changes that are kept of a plan that was not applied."""
 
@@ -151,12 +154,12 @@ async def write_inventory(
     ]
     if gone:
         await connection.execute(_FORGET, source, *_columns(gone))
-    kept = [_inventory_row(change) for change in plan.changes if change.action != "delete"]
-    if kept:
-        await connection.execute(_REMEMBER, source, revision, kept)
-    await connection.execute(
-        _CHANGES, revision, [row for change in plan.changes for row in _history_rows(change)]
-    )
+    kept = (change for change in plan.changes if change.action != "delete")
+    for batch in in_batches(kept, _BATCH_ROWS):
+        await connection.execute(_REMEMBER, source, revision, [_inventory_row(change) for change in batch])
+    for batch in in_batches(plan.changes, _BATCH_ROWS):
+        rows = [row for change in batch for row in _history_rows(change)]
+        await connection.execute(_CHANGES, revision, rows)
 
 
 async def write_revision(

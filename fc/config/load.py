@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from fc.base.collecting import in_batches, uncollected
 from fc.base.git import GitMirror
 from fc.base.problems import Problem, sorted_problems
 from fc.config import sops
@@ -16,6 +17,9 @@ from fc.config.outside import Surroundings, fill, wanted_files
 from fc.config.shapes import check_document
 from fc.config.tree import MAX_TOTAL_BYTES, SourceFile, SourceTree, read_commit, read_directory
 from fc.config.values import Reading
+
+_BATCH_BYTES = 256 * 1024
+"""Of YAML that is read without a search for cycles; a tenth of a second or two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +98,22 @@ class Loader:
     def _drafts(self, tree: SourceTree, contents: Mapping[str, bytes]) -> list[_Draft]:
         """The files that are not known, parsed."""
         drafts = []
-        for one in tree.files:
-            if self._known(tree, one) is None:
-                self.parsed += 1
-                composed = compose(one.path, contents[one.blob])
-                wanted = wanted_files(one.path, composed.tagged)
-                drafts.append(_Draft(one, composed, {path: tree.locate(path) for path in wanted}))
+        missing = (one for one in tree.files if self._known(tree, one) is None)
+        for batch in in_batches(missing, _BATCH_BYTES, lambda one: len(contents[one.blob])):
+            with uncollected():
+                for one in batch:
+                    self.parsed += 1
+                    composed = compose(one.path, contents[one.blob])
+                    wanted = wanted_files(one.path, composed.tagged)
+                    drafts.append(_Draft(one, composed, {path: tree.locate(path) for path in wanted}))
         return drafts
 
     def _finish(self, tree: SourceTree, drafts: list[_Draft], contents: Mapping[str, bytes]) -> Loaded:
-        new = {
-            (one.source.path, one.source.blob): _checked(one, self._surroundings, contents) for one in drafts
-        }
+        new = {}
+        for batch in in_batches(drafts, _BATCH_BYTES, lambda one: len(contents[one.source.blob])):
+            with uncollected():
+                for one in batch:
+                    new[one.source.path, one.source.blob] = _checked(one, self._surroundings, contents)
         self._fragments = {
             (one.path, one.blob): new.get((one.path, one.blob)) or self._fragments[one.path, one.blob]
             for one in tree.files

@@ -130,6 +130,27 @@ async def test_applications_at_once_come_one_after_the_other(database: Database)
     )
 
 
+async def test_rows_that_are_written_in_many_statements_are_the_same_rows(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def users(**addresses: str) -> str:
+        return "users:\n" + "".join(f"  {name}: {{email: {mail}}}\n" for name, mail in addresses.items())
+
+    monkeypatch.setattr("fc.config.apply._BATCH_ROWS", 1)
+    monkeypatch.setattr("fc.config.inventory._BATCH_ROWS", 1)
+    await put(database, users(a="x@x", b="y@x", c="z@x"))
+    applied = await put(database, users(a="y@x", b="z@x", c="x@x", d="w@x"))
+    assert applied.plan.summary == {"create": 1, "update": 3, "delete": 0}
+    rows = await database.fetch("SELECT username, email FROM users ORDER BY username")
+    assert [tuple(row) for row in rows] == [("a", "y@x"), ("b", "z@x"), ("c", "x@x"), ("d", "w@x")]
+    assert await database.fetchval("SELECT count(*) FROM config_resources") == 4
+    assert await database.fetchval("SELECT count(*) FROM config_changes") == 7
+    await confirm_and_put(database, WHOLE)
+    await confirm_and_put(database, "")
+    assert await database.fetchval("SELECT count(*) FROM config_resources") == 0
+    assert await database.fetchval("SELECT count(*) FROM users WHERE enabled") == 0
+
+
 names = st.sampled_from(["a", "b", "c"])
 flags = st.booleans()
 roles = st.sampled_from(["admin", "read-only"])
