@@ -15,9 +15,17 @@ from fc.base.errors import SettingsError
 DEFAULT_SOURCE = "default"
 """Name of the source that ``configuration`` itself describes; directories applied by hand belong to it too."""
 
+PLAN_CHECK = "fc/plan"
+"""What the status or check of a pull request to a configuration repository is called."""
+
 _Names = Annotated[str, msgspec.Meta(pattern=r"\A[^\x00-\x20]+\Z", max_length=255)]
 _CRON_FIELDS = 5
 SourceName = Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9][a-z0-9._-]*\Z", max_length=100)]
+
+
+def named_for(check: str, source: str) -> str:
+    """What ``check`` is called for a source: several sources may be in one repository."""
+    return check if source == DEFAULT_SOURCE else f"{check}/{source}"
 
 
 class ScopeRule(msgspec.Struct, forbid_unknown_fields=True, frozen=True):

@@ -17,11 +17,11 @@ from fc.base.source_settings import SourceSettings
 from fc.config.drift_api import ROUTES as DRIFT
 from fc.config.plan_api import plan_working_copy
 from fc.config.preview_api import ROUTES as PREVIEWS
-from fc.config.preview_hooks import take_pull_request, why_not_previewed
+from fc.config.preview_hooks import rerun_sources, take_pull_request, take_rerun, why_not_previewed
 from fc.config.previews import base_moved
 from fc.config.resource_api import ROUTES as RESOURCES
 from fc.config.sources import SOURCE, confirm, request_sync
-from fc.forge.events import Event, Forge, PullRequest, Push
+from fc.forge.events import Event, Forge, PullRequest, Push, Rerun
 from fc.forge.webhooks import delivery_id, event_name, parse, verify
 from fc.tables.config_change_queries import planned_changes
 from fc.tables.configuration_queries import (
@@ -106,7 +106,7 @@ async def configuration_hook(
     secrets: Secrets,
     source: str = SOURCE,
 ) -> HookAnswer:
-    """Synchronise at once when the followed branch was pushed; preview pull requests to it. Anything without a valid signature is refused.
+    """Synchronise at once when the followed branch was pushed; preview pull requests to it, again on request. Anything without a valid signature is refused.
 
     Without the name of a source it is the repository that the settings describe as ``configuration.url``.
     """
@@ -123,7 +123,8 @@ async def configuration_hook(
             await log_delivery(database, forge, target, delivery, "", "refused", str(error))
         raise
     assert configured is not None
-    ignored = _why_ignored(event, configured)
+    reruns = rerun_sources(event, settings.configuration.followed) if isinstance(event, Rerun) else []
+    ignored = _why_ignored(event, configured, reruns)
     done, detail = True, "the configuration is synchronised"
     async with database.transaction() as connection:
         if ignored:
@@ -132,6 +133,8 @@ async def configuration_hook(
             new = await log_delivery(connection, forge, target, delivery, name, "accepted")
             if new and isinstance(event, PullRequest):
                 done, detail = await take_pull_request(connection, source, configured, event)
+            elif new and isinstance(event, Rerun):
+                done, detail = await take_rerun(connection, reruns, event)
             elif new and isinstance(event, Push):
                 await request_sync(connection, source)
                 await base_moved(connection, source, event.after)
@@ -155,10 +158,12 @@ def _hook_secret(source: str, configured: SourceSettings | None, secrets: Secret
         raise SignatureError(message) from None
 
 
-def _why_ignored(event: Event, configured: SourceSettings) -> str | None:
+def _why_ignored(event: Event, configured: SourceSettings, reruns: list[str]) -> str | None:
     """Why an event is of no interest; none: it is."""
     if isinstance(event, PullRequest):
         return why_not_previewed(event, configured)
+    if isinstance(event, Rerun):
+        return None if reruns else "this check was not made by FC for a pull request"
     branch = configured.branch
     if not isinstance(event, Push):
         return "only pushes and pull requests matter here"

@@ -37,6 +37,16 @@ ON CONFLICT (source, number) DO UPDATE SET
     claim_token = CASE WHEN MOVED THEN NULL ELSE p.claim_token END,
     lease_until = CASE WHEN MOVED THEN NULL ELSE p.lease_until END
 """.replace("MOVED", "(p.status = 'closed' OR p.head_hash <> EXCLUDED.head_hash)")
+# The plan that is under way goes on: who asks again and again must not keep it from ever ending. It answers an earlier
+# request, so another one follows.
+_RERUN = """
+UPDATE config_previews SET status = 'pending', message = NULL, plan = '{}', errors = '[]', reruns = reruns + 1,
+    requested_at = clock_timestamp(), report_pending_since = clock_timestamp(), failures = 0, next_plan_at = NULL
+WHERE id IN (
+    SELECT id FROM config_previews WHERE source = ANY ($1) AND head_hash = $2 AND status <> 'closed'
+    ORDER BY id FOR UPDATE
+)
+"""
 _CLOSE = """
 UPDATE config_previews SET status = 'closed', closed_at = now(), requested_at = NULL, next_plan_at = NULL,
     report_pending_since = NULL, claim_token = NULL, lease_until = NULL
@@ -163,6 +173,11 @@ async def note_pull_request(connection: asyncpg.Connection, source: str, event: 
 async def forget_pull_request(connection: asyncpg.Connection, source: str, number: int) -> bool:
     """A pull request does not go to the followed branch any more; false: it was not known."""
     return affected(await connection.execute(_CLOSE, source, number)) > 0
+
+
+async def rerun(connection: asyncpg.Connection, sources: Iterable[str], head: str) -> int:
+    """Have every open pull request of ``sources`` with this head planned and reported anew; how many there are."""
+    return affected(await connection.execute(_RERUN, list(sources), head))
 
 
 async def base_moved(connection: Database | asyncpg.Connection, source: str, commit: str) -> None:

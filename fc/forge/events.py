@@ -94,6 +94,18 @@ class PullRequest(msgspec.Struct, frozen=True, kw_only=True):
         return not self.closed and self.action in {"opened", "synchronized", "reopened", "ready_for_review"}
 
 
+class Rerun(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody asks for checks of a commit to be made again. Only GitHub says so, and only to the App that made them."""
+
+    app: int | None
+    """Number of the App that made them; none: it is gone."""
+    name: str | None
+    """Of the one check; none: all that the App made of this commit."""
+    head_sha: str
+    repository: str
+    """Full name."""
+
+
 class Ping(msgspec.Struct, frozen=True):
     """The forge asks whether anybody listens."""
 
@@ -105,7 +117,7 @@ class Ignored(msgspec.Struct, frozen=True):
     """As the forge calls it."""
 
 
-Event: TypeAlias = Push | PullRequest | Ping | Ignored
+Event: TypeAlias = Push | PullRequest | Rerun | Ping | Ignored
 
 
 def is_zeros(commit: str) -> bool:

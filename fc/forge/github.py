@@ -20,6 +20,7 @@ from fc.forge.events import (
     Push,
     Ref,
     RepositoryName,
+    Rerun,
     distinct_urls,
     is_zeros,
     one_line,
@@ -98,6 +99,28 @@ class _PullRequestEvent(msgspec.Struct):
     repository: _Repository
 
 
+class _Action(msgspec.Struct):
+    action: str
+
+
+class _App(msgspec.Struct):
+    id: int
+
+
+class _Check(msgspec.Struct):
+    """A check run, or a suite of them, which has no name."""
+
+    head_sha: Commit
+    app: _App | None = None
+    name: str | None = None
+
+
+class _CheckEvent(msgspec.Struct):
+    repository: _Repository
+    check_run: _Check | None = None
+    check_suite: _Check | None = None
+
+
 def verify(headers: Mapping[str, str], body: bytes, secret: str) -> None:
     """Check ``X-Hub-Signature-256``.
 
@@ -117,6 +140,8 @@ def parse(name: str, text: bytes) -> Event:
         return parse_push(text)
     if name == "pull_request":
         return parse_pull_request(text)
+    if name in {"check_run", "check_suite"}:
+        return _parse_check(name, text)
     if name == "ping":
         return Ping()
     return Ignored(name)
@@ -157,6 +182,25 @@ def parse_pull_request(text: bytes) -> PullRequest:
         title=one_line(event.pull_request.title),
         author=one_line(author.login) or None if author is not None else None,
         url=web_url(event.pull_request.html_url),
+    )
+
+
+def _parse_check(name: str, text: bytes) -> Rerun | Ignored:
+    """A check event. Whatever an App does with a check is said; only that somebody wants it again matters."""
+    action = msgspec.json.decode(text, type=_Action).action
+    if action != "rerequested":
+        return Ignored(f"{name} {one_line(action)}")
+    event = msgspec.json.decode(text, type=_CheckEvent)
+    check = event.check_run if name == "check_run" else event.check_suite
+    if check is None:
+        message = f"Object missing required field `{name}`"
+        raise msgspec.ValidationError(message)
+    return Rerun(
+        app=None if check.app is None else check.app.id,
+        # Without a name a run would count as a whole suite.
+        name=(check.name or "") if name == "check_run" else None,
+        head_sha=check.head_sha,
+        repository=event.repository.full_name,
     )
 
 

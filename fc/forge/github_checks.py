@@ -60,6 +60,8 @@ class CheckRun(msgspec.Struct, frozen=True, kw_only=True):
     """Markdown."""
     details_url: str
     annotations: tuple[Annotation, ...] = ()
+    again: int = 0
+    """How often somebody asked for it to be made again: each time it is another run, though it say the same."""
 
     @property
     def external_id(self) -> str:

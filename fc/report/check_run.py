@@ -45,6 +45,7 @@ async def send_check(target: Target, content: Mapping[str, Any], token: str, pos
             "summary": content["summary"],
             "details_url": content["target_url"],
             "annotations": content["annotations"],
+            "again": content.get("again", 0),
         },
         CheckRun,
     )

@@ -41,6 +41,9 @@ def preview_check(preview: PreviewFacts, public_url: str, path: str) -> Message 
         "summary": summarise(preview, path),
         "annotations": [msgspec.to_builtins(one) for one in annotate(preview, path)],
     }
+    if preview.reruns:
+        # Whoever asked again is to get an answer, though it be in the same words.
+        content["again"] = preview.reruns
     return msgspec.structs.replace(message, content=content)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from fc.base.source_settings import DEFAULT_SOURCE
+from fc.base.source_settings import PLAN_CHECK, named_for
 from fc.forge.status_messages import State, short
 from fc.report.plan import Message
 
@@ -117,6 +117,8 @@ class PreviewFacts(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[ProblemFacts, ...] = ()
     newest: bool = True
     """No later pull request that is open has the same head."""
+    reruns: int = 0
+    """How often somebody asked for its check to be made again."""
 
 
 def revision_status(revision: RevisionFacts, public_url: str) -> Message | None:
@@ -131,7 +133,7 @@ def revision_status(revision: RevisionFacts, public_url: str) -> Message | None:
     state, description = _judge_revision(revision)
     return _status(
         revision.commit,
-        context=_context("fc/configuration", revision.source),
+        context=named_for("fc/configuration", revision.source),
         state=state,
         description=description,
         target_url=f"{public_url}/configuration/revisions/{revision.id}",
@@ -145,7 +147,7 @@ def preview_status(preview: PreviewFacts, public_url: str) -> Message | None:
     state, description = _judge_preview(preview)
     return _status(
         preview.commit,
-        context=_context("fc/plan", preview.source),
+        context=named_for(PLAN_CHECK, preview.source),
         state=state,
         description=description,
         target_url=f"{public_url}/configuration/previews/{preview.source}/{preview.number}",
@@ -211,10 +213,6 @@ def _reasons(plan: PlanFacts, otherwise: str | None) -> str:
 def _ending(text: str, tail: str) -> str:
     """``text``, cut so that ``tail`` is never cut off."""
     return short(text, LONGEST - len(tail)) + tail
-
-
-def _context(name: str, source: str) -> str:
-    return name if source == DEFAULT_SOURCE else f"{name}/{source}"
 
 
 def _status(commit: str, *, context: str, state: State, description: str, target_url: str) -> Message:

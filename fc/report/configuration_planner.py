@@ -32,7 +32,7 @@ WHERE r.report_pending_since IS NOT NULL
 ORDER BY r.report_pending_since, r.created_at, r.id LIMIT $1 FOR NO KEY UPDATE OF r SKIP LOCKED
 """
 _PREVIEWS = """
-SELECT p.id, p.source, p.number, p.head_hash AS commit, p.status, p.message, p.plan, p.errors,
+SELECT p.id, p.source, p.number, p.head_hash AS commit, p.status, p.message, p.plan, p.errors, p.reruns,
        NOT EXISTS (
            SELECT FROM config_previews n
            WHERE n.source = p.source AND n.head_hash = p.head_hash AND n.status <> 'closed' AND n.number > p.number

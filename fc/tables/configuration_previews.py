@@ -44,6 +44,8 @@ class ConfigPreview(Table, tablename="config_previews"):
     """Set when it, its base or what is in force changed: plan it again."""
     next_plan_at = Timestamptz(default=None, null=True)
     """When a try that failed is repeated."""
+    reruns = Integer(default=0)
+    """How often somebody asked at the forge for its check to be made again."""
     planned_at = Timestamptz(default=None, null=True)
     """When its plan was made."""
     claim_token = UUID(default=None, null=True)

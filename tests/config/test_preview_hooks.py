@@ -6,16 +6,19 @@ import uuid
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
 from fc.base.database import Database
-from fc.base.source_settings import ReportSettings, SourceSettings
-from fc.config.preview_hooks import why_not_previewed
-from fc.forge.events import Forge
+from fc.base.source_settings import AppSettings, ReportSettings, SourceSettings
+from fc.config.preview_hooks import rerun_sources, why_not_previewed
+from fc.forge.events import Forge, Rerun
 from tests.config import test_api
 from tests.config.test_api import KEY, Open, push, send, signed
 from tests.forge.payloads import (
     GITEA_PULL_REQUEST,
+    GITHUB_CHECK_RUN,
+    GITHUB_CHECK_SUITE,
     GITHUB_PULL_REQUEST,
     GITLAB_MERGE_REQUEST,
     NEW,
@@ -33,6 +36,14 @@ SAID: dict[Forge, tuple[dict[str, Any], str, int, str]] = {
 """What each forge sends, how it calls that, and whose pull request of which number it is."""
 opened = test_api.opened
 HEADERS = {"github": "GitHub", "gitea": "Gitea", "forgejo": "Forgejo", "gitlab": "Gitlab"}
+
+
+APP = AppSettings(4711, 815, "app-key")
+
+
+def checking(repository: str = "tools/hello", app: AppSettings | None = APP) -> ReportSettings:
+    """A report that makes check runs."""
+    return ReportSettings(forge="github", repository=repository, app=app)
 
 
 def report(forge: Forge) -> ReportSettings:
@@ -54,9 +65,12 @@ def headers(forge: Forge, body: bytes) -> dict[str, str]:
     return made | {f"X-{HEADERS[forge]}-Signature": digest}
 
 
-async def say(client: httpx.AsyncClient, forge: Forge, said: dict[str, Any]) -> dict[str, Any]:
+async def say(
+    client: httpx.AsyncClient, forge: Forge, said: dict[str, Any], name: str | None = None
+) -> dict[str, Any]:
     body = encoded(said)
-    answer = await send(client, body, headers(forge, body), forge)
+    sent = headers(forge, body) | ({} if name is None else {f"X-{HEADERS[forge]}-Event": name})
+    answer = await send(client, body, sent, forge)
     assert answer.status_code == 202, answer.text
     found: dict[str, Any] = answer.json()
     return found
@@ -113,6 +127,97 @@ async def test_only_pull_requests_to_the_followed_branch_are_previewed(
     answer = await say(client, "github", changed(elsewhere, "action", "edited"))
     assert answer["detail"] == "the pull request does not go to the followed branch any more"
     assert (await seen(database, 2)).preview.status == "closed"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"), [("check_run", GITHUB_CHECK_RUN), ("check_suite", GITHUB_CHECK_SUITE)]
+)
+async def test_a_check_that_is_wanted_again_has_its_pull_request_planned_again(
+    database: Database, opened: Open, name: str, said: dict[str, Any]
+) -> None:
+    client = opened(report=checking("Tools/Hello"))
+    await heard(database, NEW, 2)
+    await heard(database, "c" * 40, 3)
+    await database.execute("UPDATE config_previews SET status = 'planned', requested_at = NULL")
+    answer = await say(client, "github", said, name)
+    assert answer == {"status": "accepted", "detail": "the pull request is planned again"}
+    rows = await database.fetch("SELECT number, status, requested_at IS NULL FROM config_previews ORDER BY 1")
+    assert [tuple(row) for row in rows] == [(2, "pending", False), (3, "planned", True)]
+    answer = await say(client, "github", changed(said, f"{name}.head_sha", "e" * 40), name)
+    assert answer == {
+        "status": "ignored",
+        "detail": "no open pull request has this commit as its head",
+    }
+    await heard(database, NEW, 2, closed=True)
+    assert (await say(client, "github", said, name))["status"] == "ignored"
+    assert (await seen(database, 2)).preview.status == "closed"
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("check_run.app.id", 4712),
+        ("check_run.app", None),
+        ("check_run.name", "lint"),
+        ("check_run.name", "fc/plan/other"),
+        ("repository.full_name", "tools/other"),
+        ("action", "completed"),
+    ],
+)
+async def test_checks_that_fc_did_not_make_are_left_alone(
+    database: Database, opened: Open, path: str, value: object
+) -> None:
+    await heard(database, NEW, 2)
+    before = await database.fetchrow("SELECT p.*::text FROM config_previews p")
+    said = changed(GITHUB_CHECK_RUN, path, value)
+    assert (await say(opened(report=checking()), "github", said, "check_run"))["status"] == "ignored"
+    assert (await say(opened(report=report("github")), "github", GITHUB_CHECK_RUN, "check_run"))[
+        "status"
+    ] == "ignored", "without an App it makes none"
+    assert await database.fetchrow("SELECT p.*::text FROM config_previews p") == before
+
+
+async def test_a_check_is_not_made_again_without_a_signature_nor_twice_for_one_delivery(
+    database: Database, opened: Open
+) -> None:
+    client = opened(report=checking())
+    await heard(database, NEW, 2)
+    body = encoded(GITHUB_CHECK_RUN)
+    good = headers("github", body) | {"X-GitHub-Event": "check_run"}
+    for wrong in ({"X-Hub-Signature-256": "sha256=" + "0" * 64}, {"X-Hub-Signature-256": ""}):
+        assert (await send(client, body, good | wrong, "github")).status_code == 401
+    assert await database.fetchval("SELECT reruns FROM config_previews") == 0
+    said = [(await send(client, body, good, "github")).json()["status"] for _ in range(2)]
+    assert said == ["accepted", "duplicate"]
+    assert await database.fetchval("SELECT reruns FROM config_previews") == 1
+
+
+@pytest.mark.parametrize("forge", ["gitea", "forgejo", "gitlab"])
+async def test_other_forges_have_no_checks(database: Database, opened: Open, forge: Forge) -> None:
+    await heard(database, NEW, 2)
+    answer = await say(opened(report=checking()), forge, GITHUB_CHECK_RUN, "check_run")
+    assert answer["status"] == "ignored"
+    assert await database.fetchval("SELECT reruns FROM config_previews") == 0
+
+
+def test_an_app_has_one_hook_for_all_sources_it_reports_for() -> None:
+    followed = {
+        "default": SourceSettings(report=checking()),
+        "team": SourceSettings(report=checking()),
+        "elsewhere": SourceSettings(report=checking("tools/other")),
+        "quiet": SourceSettings(),
+        "status": SourceSettings(report=report("github")),
+    }
+    one = Rerun(app=4711, name="fc/plan/team", head_sha=NEW, repository="tools/hello")
+    assert rerun_sources(one, followed) == ["team"]
+    assert rerun_sources(msgspec.structs.replace(one, name=None), followed) == ["default", "team"]
+    assert rerun_sources(msgspec.structs.replace(one, app=None), followed) == []
+
+
+def test_pull_requests_elsewhere_that_an_app_is_told_of_are_not_previewed() -> None:
+    said = event("a" * 40)
+    assert why_not_previewed(said, SourceSettings(report=checking("OPS/fc"))) is None
+    assert "another repository" in (why_not_previewed(said, SourceSettings(report=checking())) or "")
 
 
 async def test_without_a_forge_in_the_settings_it_is_said_why_not(database: Database, opened: Open) -> None:

@@ -90,6 +90,63 @@ async def test_a_planner_that_was_killed_is_followed_by_another_one(
     assert (await seen(database)).preview.status == "planned"
 
 
+async def test_one_that_is_wanted_again_is_planned_and_reported_anew(
+    database: Database, repository: Repository, loop: PreviewLoop
+) -> None:
+    head = offer(repository, {"new.yaml": project("r")})
+    await heard(database, head)
+    await heard(database, offer(repository, {"other.yaml": project("s")}, 2), 2)
+    while await loop.turn():
+        pass
+    await database.execute("UPDATE config_previews SET report_pending_since = NULL")
+    assert await again(database, head) == 1
+    found = await seen(database)
+    assert (found.preview.status, found.changes) == ("pending", [])
+    assert await test_previews.reported(database)
+    assert not await test_previews.reported(database), "the other one is left alone"
+    assert await loop.turn()
+    assert not await loop.turn()
+    assert (await seen(database)).preview.status == "planned"
+    assert await test_previews.reported(database)
+
+
+async def test_whoever_asks_again_and_again_gets_a_plan_all_the_same(
+    database: Database, repository: Repository, loop: PreviewLoop
+) -> None:
+    head = offer(repository, {"new.yaml": project("r")})
+    await heard(database, head)
+    held = await previews.claim(database, ["default"])
+    assert held is not None
+    for _ in range(3):
+        assert await again(database, head) == 1
+    assert await previews.renew(database, held)
+    assert await previews.claim(database, ["default"]) is None, "one plans it already"
+    assert await previews.finish(database, held, previews.Outcome("planned", "x", head, head))
+    assert await loop.turn()
+    assert not await loop.turn()
+    assert await database.fetchval("SELECT reruns FROM config_previews") == 3
+
+
+async def test_one_that_is_wanted_again_does_not_wait_for_its_next_try(
+    database: Database, repository: Repository, loop: PreviewLoop
+) -> None:
+    head = offer(repository, {"new.yaml": project("r")})
+    await heard(database, head)
+    repository.path.rename(repository.path.with_name("away"))
+    assert await loop.turn()
+    repository.path.with_name("away").rename(repository.path)
+    assert not await loop.turn()
+    assert await again(database, head) == 1
+    assert await loop.turn()
+    assert (await seen(database)).preview.status == "planned"
+
+
+async def again(database: Database, head: str) -> int:
+    """Somebody wants the checks of a commit again; how many pull requests that is about."""
+    async with database.transaction() as connection:
+        return await previews.rerun(connection, ["default"], head)
+
+
 async def test_one_that_is_stopped_hands_its_work_back(
     database: Database, repository: Repository, loop: PreviewLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,38 @@ GITHUB_PULL_REQUEST = {
     "repository": GITHUB_REPOSITORY,
     "sender": {"login": "bob"},
 }
+GITHUB_CHECK_RUN = {
+    "action": "rerequested",
+    "check_run": {
+        "id": 4,
+        "head_sha": NEW,
+        "external_id": "",
+        "status": "completed",
+        "conclusion": "neutral",
+        "name": "fc/plan",
+        "check_suite": {"id": 5, "head_branch": "goodbye", "head_sha": NEW, "pull_requests": []},
+        "app": {"id": 4711, "slug": "fc", "owner": {"login": "tools"}},
+        "pull_requests": [],
+    },
+    "repository": GITHUB_REPOSITORY,
+    "sender": {"login": "alice"},
+    "installation": {"id": 815},
+}
+GITHUB_CHECK_SUITE = {
+    "action": "rerequested",
+    "check_suite": {
+        "id": 5,
+        "head_branch": "goodbye",
+        "head_sha": NEW,
+        "status": "completed",
+        "conclusion": "neutral",
+        "pull_requests": [],
+        "app": {"id": 4711, "slug": "fc", "owner": {"login": "tools"}},
+    },
+    "repository": GITHUB_REPOSITORY,
+    "sender": {"login": "alice"},
+    "installation": {"id": 815},
+}
 GITHUB_PING = {"zen": "Keep it logically awesome.", "hook_id": 109948940, "hook": {"type": "Repository"}}
 
 GITEA_REPOSITORY = {

@@ -5,9 +5,11 @@ import pytest
 
 from fc.base.errors import SignatureError, StatusError
 from fc.forge import github
-from fc.forge.events import Ignored, Ping, PullRequest, Push
+from fc.forge.events import Ignored, Ping, PullRequest, Push, Rerun
 from fc.forge.status_messages import State, Status
 from tests.forge.payloads import (
+    GITHUB_CHECK_RUN,
+    GITHUB_CHECK_SUITE,
     GITHUB_PING,
     GITHUB_PULL_REQUEST,
     GITHUB_PUSH,
@@ -125,6 +127,36 @@ def test_a_merged_pull_request_is_closed_and_merged() -> None:
 def test_a_ping_is_a_ping_and_other_events_are_ignored_unread() -> None:
     assert github.parse("ping", encoded(GITHUB_PING)) == Ping()
     assert github.parse("star", b"not even JSON") == Ignored("star")
+
+
+def test_a_check_that_is_wanted_again_names_its_app_and_its_commit() -> None:
+    assert github.parse("check_run", encoded(GITHUB_CHECK_RUN)) == Rerun(
+        app=4711, name="fc/plan", head_sha=NEW, repository="tools/hello"
+    )
+    assert github.parse("check_suite", encoded(GITHUB_CHECK_SUITE)) == Rerun(
+        app=4711, name=None, head_sha=NEW, repository="tools/hello"
+    )
+
+
+def test_a_check_without_an_app_or_a_name_is_nobody_s() -> None:
+    gone = changed(GITHUB_CHECK_SUITE, "check_suite.app", None)
+    assert github.parse("check_suite", encoded(gone)) == Rerun(
+        app=None, name=None, head_sha=NEW, repository="tools/hello"
+    )
+    nameless = github.parse("check_run", encoded(lacking(GITHUB_CHECK_RUN, "check_run.name")))
+    assert isinstance(nameless, Rerun)
+    assert nameless.name is not None, "it is no whole suite"
+
+
+@pytest.mark.parametrize("action", ["created", "completed", "requested_action"])
+def test_what_else_happens_to_checks_is_ignored_unread(action: str) -> None:
+    assert github.parse("check_run", encoded({"action": action})) == Ignored(f"check_run {action}")
+
+
+@pytest.mark.parametrize("path", ["check_run", "check_run.head_sha", "repository", "action"])
+def test_a_check_that_lacks_a_field_is_refused(path: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match=path.rsplit(".", maxsplit=1)[-1]):
+        github.parse("check_run", encoded(lacking(GITHUB_CHECK_RUN, path)))
 
 
 @pytest.mark.parametrize("path", ["ref", "after", "before", "repository", "repository.full_name"])

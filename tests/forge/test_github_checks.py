@@ -49,6 +49,14 @@ def lines(body: Mapping[str, Any]) -> list[int]:
     return [one["start_line"] for one in body["output"]["annotations"]]
 
 
+def test_a_run_that_is_wanted_again_is_another_one_of_the_same_words() -> None:
+    again = msgspec.structs.replace(RUN, again=1)
+    before = KnownRun(7, RUN.external_id, finished=True, annotations=0)
+    assert next_request(API, RUN, before, NOW) is None
+    assert (sent(again, before).method, sent(again, before).body["conclusion"]) == ("POST", "success")
+    assert next_request(API, again, KnownRun(8, again.external_id, finished=True, annotations=0), NOW) is None
+
+
 def test_the_latest_runs_of_the_name_are_asked_for() -> None:
     request = find_request(API, RUN)
     assert request.method == "GET"

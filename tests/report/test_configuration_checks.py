@@ -74,6 +74,13 @@ def test_changes_are_remarked_where_they_stand_and_removals_listed_first() -> No
     ]
 
 
+def test_only_one_that_is_wanted_again_says_so() -> None:
+    for reruns, said in ((0, None), (2, 2)):
+        message = preview_check(preview(reruns=reruns), URL, ".")
+        assert message is not None
+        assert message.content.get("again") == said
+
+
 def test_many_fields_are_counted() -> None:
     many = ChangeFacts("update", "jobset", "j", "a.yaml", 1, tuple(FieldFacts(f"f{n}") for n in range(10)))
     (remark,) = annotate(preview("planned", many), ".")

@@ -86,6 +86,28 @@ async def test_a_pull_request_is_checked_from_its_first_moment_to_its_plan(
     assert not any(secret in f"{stored} {logs}" for secret in (*github.tokens, KEY_PEM[40:80], "eyJ"))
 
 
+async def test_a_check_that_is_wanted_again_is_answered_in_the_same_words(
+    process: Services, rows: Rows, github: FakeGitHub
+) -> None:
+    plan = planned(change(1))
+    sending = Sending(process)
+    for reruns in (0, 0, 1, 1, 2):
+        await preview(rows.database, status="planned", plan=plan)
+        await rows.database.execute("UPDATE config_previews SET reruns = $1", reruns)
+        await turns(Planning(process))
+        await turn_until_idle(sending)
+    await preview(rows.database)
+    await rows.database.execute("UPDATE config_previews SET reruns = 3")
+    await turns(Planning(process))
+    await turn_until_idle(sending)
+    assert [run["status"] for run in github.runs] == ["completed"] * 3 + ["in_progress"]
+    await preview(rows.database, status="planned", plan=plan)
+    await turns(Planning(process))
+    await turn_until_idle(sending)
+    assert [run["conclusion"] for run in github.runs] == ["success"] * 4
+    await sending.drain()
+
+
 async def test_a_sender_killed_before_it_recorded_leaves_one_run(
     process: Services, rows: Rows, github: FakeGitHub
 ) -> None:
