@@ -111,6 +111,18 @@ def resume(source: str | None, settings_file: Path | None) -> None:
 )
 @click.option("--revision", help="As it was after this revision; none: as it is in force.")
 @click.option("--source", help="Whose; none: of the only source that is followed.")
+@click.option(
+    "--dry-run",
+    "--diff",
+    "dry_run",
+    is_flag=True,
+    help="With --into: show the edits as a diff, and write nothing.",
+)
+@click.option(
+    "--force",
+    is_flag=True,
+    help="With --into: edit also files with changes that are not committed, or read-only.",
+)
 def export(
     settings_file: Path | None,
     directory: Path | None,
@@ -118,9 +130,17 @@ def export(
     *,
     revision: str | None,
     source: str | None,
+    dry_run: bool,
+    force: bool,
 ) -> None:
-    """Print what git owns as the YAML that declares it: planning it changes nothing."""
-    from fc.cli.configuration_history_work import run_export
+    """Print what git owns as the YAML that declares it: planning it changes nothing.
+
+    \b
+    fcctl export > all.yaml
+    fcctl export --into DIR --diff
+    fcctl export --into DIR
+    """  # noqa: D301 - backspace is how click is told to keep lines
+    from fc.cli.configuration_export_work import Target, run_export
 
     if directory is not None and into is not None:
         message = "--directory writes new files, --into edits those that are there; give one of them"
@@ -128,5 +148,9 @@ def export(
     if revision is not None and source is not None:
         message = "a revision is of one source; leave --source out"
         raise click.UsageError(message)
+    if into is None and (dry_run or force):
+        message = "--dry-run and --force are for --into"
+        raise click.UsageError(message)
     settings = load_settings(settings_file)
-    asyncio.run(run_export(settings, source, directory=directory, into=into, revision=revision))
+    target = Target(directory, into, dry_run=dry_run, force=force)
+    asyncio.run(run_export(settings, source, target, revision))

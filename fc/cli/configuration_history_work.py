@@ -3,7 +3,6 @@
 import sys
 from datetime import UTC, datetime, timedelta
 from getpass import getuser
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,18 +16,13 @@ from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.secrets import secrets_of
 from fc.base.settings import Settings
 from fc.cli.chosen_source import chosen_source
-from fc.cli.configuration_into import bring
 from fc.cli.connect import opened
-from fc.cli.new_files import write_new_files
 from fc.config.apply import make_guarded_plan
 from fc.config.errors import PlanHeldError
-from fc.config.export import export_files, export_text
 from fc.config.history import (
     Past,
     Rebuilt,
     find_revision,
-    live_state,
-    owned_by_all_others,
     resource_history,
     state_at,
 )
@@ -66,7 +60,7 @@ async def run_rollback(
     """Put an earlier state back, and pin it; 0, or 1 if that was not wanted after all."""
     reveal = secrets_of(settings).reveal
     async with opened(settings) as database:
-        rebuilt = await _rebuilt(database, named)
+        rebuilt = await rebuilt_revision(database, named)
         compiled = recompile(rebuilt, reveal)
         plan, reasons = await make_guarded_plan(database, rebuilt.source, compiled.resources)
         Console(soft_wrap=True, highlight=False).print(plan_text(plan, reasons), end="")
@@ -117,32 +111,8 @@ async def run_resume(settings: Settings, named: str | None) -> None:
     click.echo(f"{source}: {'resumed: the newest commit is applied now' if paused else 'it was not paused'}")
 
 
-async def run_export(
-    settings: Settings, named: str | None, *, directory: Path | None, into: Path | None, revision: str | None
-) -> None:
-    """Write what git owns as YAML, to standard output, new files, or a working copy."""
-    async with opened(settings) as database:
-        if revision is not None:
-            rebuilt = await _rebuilt(database, revision)
-            source, stored = rebuilt.source, rebuilt.resources
-        else:
-            source = await chosen_source(database, named)
-            async with database.transaction() as connection:
-                stored = await live_state(connection, source)
-        async with database.transaction() as connection:
-            others = await owned_by_all_others(connection, source)
-    if into is not None:
-        bring(into, stored, settings, others)
-        return
-    if directory is None:
-        click.echo(export_text(stored), nl=False)
-        return
-    files = export_files(stored)
-    write_new_files(directory, files)
-    click.echo(f"{directory}: wrote {len(stored)} resources in {len(files)} files", err=True)
-
-
-async def _rebuilt(database: Database, named: str) -> Rebuilt:
+async def rebuilt_revision(database: Database, named: str) -> Rebuilt:
+    """What was in force after a revision, by the beginning of its id or commit."""
     async with database.transaction() as connection:
         return await state_at(connection, await find_revision(connection, named))
 

@@ -1,14 +1,16 @@
 """``fcctl export --into``: a working copy is brought to what is in force, and nothing else in it is touched."""
 
+import asyncio
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from fc.base.database import Database
-from fc.base.errors import ConflictError, InvalidInputError
 from fc.base.settings import Settings
-from fc.cli.configuration_into import _require_untouched, bring
+from fc.cli.configuration_into import bring
 from fc.cli.main import cli
 from fc.config.apply import apply
 from fc.config.errors import ConfigurationError
@@ -92,10 +94,10 @@ async def test_what_other_sources_declare_may_be_referred_to(
     ]
     async with database.transaction() as connection:
         others = await owned_by_all_others(connection, "default")
-    bring(copy, stored, settings, others)
+    await bring(copy, stored, settings, others)
     assert (copy / "fc.yaml").read_text() == wanted
     with pytest.raises(ConfigurationError, match="there is no user"):
-        bring(copy, stored, settings)
+        await bring(copy, stored, settings)
 
 
 def test_secrets_stay_names(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,14 +113,83 @@ def test_secrets_stay_names(run: Run, tmp_path: Path, monkeypatch: pytest.Monkey
     assert run("plan", copy).stdout == "nothing to change\n"
 
 
-def test_what_changed_meanwhile_or_lies_outside_is_not_written(tmp_path: Path) -> None:
-    copy = write(tmp_path / "copy", {"a.yaml": "x"})
-    _require_untouched(copy, "a.yaml", b"x")
-    _require_untouched(copy, "new.yaml", None)
-    with pytest.raises(ConflictError, match="changed by somebody else"):
-        _require_untouched(copy, "a.yaml", b"y")
-    with pytest.raises(ConflictError):
-        _require_untouched(copy, "a.yaml", None)
-    (copy / "out").symlink_to(tmp_path)
-    with pytest.raises(InvalidInputError, match="no place below"):
-        _require_untouched(copy, "out/b.yaml", None)
+def git(directory: Path, *arguments: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    person = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(
+        ["git", *person, *arguments], cwd=directory, check=True, capture_output=True, env=environment
+    )
+
+
+def test_what_is_not_committed_is_not_edited_unless_forced(run: Run, twice: Path, tmp_path: Path) -> None:
+    copy = write(tmp_path / "copy", {"teams/a.yaml": project("p", main="x"), "b.yaml": "# b\n"})
+    git(tmp_path, "init", "copy")
+    untracked = run("export", "--into", copy)
+    assert untracked.exit_code == 1
+    assert "teams/a.yaml would be edited and has changes that are not committed" in untracked.stderr
+    git(copy, "add", ".")
+    assert run("export", "--into", copy).exit_code == 1
+    git(copy, "commit", "-m", "all")
+    # A change elsewhere does not matter.
+    write(copy, {"b.yaml": "# changed\n", "untracked.txt": "x"})
+    write(copy, {"teams/a.yaml": project("p", main="x") + "# mine\n"})
+    assert run("export", "--into", copy).exit_code == 1
+    assert run("export", "--into", copy, "--diff").exit_code == 0
+    assert (copy / "teams" / "a.yaml").read_text() == project("p", main="x") + "# mine\n"
+    git(copy, "commit", "-m", "mine", "teams/a.yaml")
+    assert run("export", "--into", copy).exit_code == 0
+    assert (copy / "teams" / "a.yaml").read_text() == project("p", main='"y"') + "# mine\n"
+    write(copy, {"teams/a.yaml": project("p", main="z"), ".gitignore": "*.yaml\n"})
+    assert run("export", "--into", copy).exit_code == 1
+    assert run("export", "--into", copy, "--force").exit_code == 0
+    assert (copy / "teams" / "a.yaml").read_text() == project("p", main='"y"')
+
+
+def test_a_dry_run_shows_a_diff_that_git_applies(run: Run, twice: Path, tmp_path: Path) -> None:
+    copy = write(
+        tmp_path / "copy",
+        {"a.yaml": OLD.replace("\r", ""), "other.yaml": "users: {u: {email: u@example.org}}\n"},
+    )
+    result = run("export", "--into", copy, "--dry-run")
+    assert result.exit_code == 0
+    assert '-      main: {branch: x, nix_expression: release.nix}\n+      main: {branch: "y"' in result.stdout
+    assert (copy / "a.yaml").read_text() == OLD.replace("\r", "")
+    subprocess.run(["git", "apply"], input=result.stdout, text=True, cwd=copy, check=True)
+    assert run("plan", copy).stdout == "nothing to change\n"
+    again = run("export", "--into", copy, "--diff")
+    assert (again.stdout, again.stderr) == ("", f"{copy}: nothing to change\n")
+    assert run("export", "--diff").exit_code == 2
+    assert run("export", "--force").exit_code == 2
+
+
+def test_a_read_only_file_is_not_edited_unless_forced(run: Run, twice: Path, tmp_path: Path) -> None:
+    copy = write(tmp_path / "copy", {"a.yaml": project("p", main="x")})
+    (copy / "a.yaml").chmod(0o444)
+    result = run("export", "--into", copy)
+    assert (result.exit_code, "a.yaml would be edited and is read-only" in result.stderr) == (1, True)
+    assert run("export", "--into", copy, "--force").exit_code == 0
+    assert (copy / "a.yaml").stat().st_mode & 0o777 == 0o444
+    assert run("plan", copy).stdout == "nothing to change\n"
+
+
+async def test_of_several_sources_one_is_named(run: Run, database: Database, tmp_path: Path) -> None:
+    for name in ("default", "team-a"):
+        await database.execute(
+            "INSERT INTO config_sources (name, url, branch, status) VALUES ($1, 'file:///srv/c', 'main', 'synced')",
+            name,
+        )
+    await apply(database, Origin("team-a"), sealed(project("team-a-p")).resources)
+    await apply(database, Origin("default"), sealed("users: {u: {email: u@example.org}}").resources)
+    copy = write(tmp_path / "copy", {"x.yaml": "# team a\n"})
+
+    def call(*arguments: object) -> Result:
+        return run("export", "--into", copy, *arguments)
+
+    unnamed = await asyncio.to_thread(call)
+    assert unnamed.exit_code == 1
+    assert (
+        "several configuration repositories are followed; name one of them: default, team-a" in unnamed.stderr
+    )
+    assert (await asyncio.to_thread(call, "--source", "team-a")).exit_code == 0
+    made = {path.name: path.read_text() for path in copy.iterdir()}
+    assert made == {"x.yaml": "# team a\n", "fc.yaml": project("team-a-p")}
