@@ -1,12 +1,22 @@
 """One declaration in a YAML text: its fields set, itself removed, another one added inside it. Pure."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+from fc.config.declaration_place import (
+    MERGE,
+    NotWrittenHereError,
+    PathPart,
+    Place,
+    all_below,
+    index_of,
+)
 from fc.config.edit_text import (
     add_item,
     add_pair,
+    is_commented,
     line_break,
+    line_end,
     remove_item,
     remove_pair,
     replace,
@@ -23,22 +33,18 @@ from fc.config.export import (
     is_listed,
     own_name,
     quoted_as,
+    section_in_brackets,
+    section_lines,
     written_key,
     written_name,
     written_value,
 )
 from fc.config.language import KIND_BY_NAME
-from fc.config.spots import Spot, spots
+from fc.config.list_edit import edit_list
+from fc.config.spots import Spot, cached_spots
 
-PathPart = str | int
 Subtree = Callable[[list[PathPart]], list[Stored]]
 """Everything that is wanted at and below a declaration."""
-
-
-class NotWrittenHereError(Exception):
-    """What must be edited comes from an anchor, and writing it here instead is not safe."""
-
-
 _TYPE = "type"
 """The field that tells shapes of one kind apart."""
 _TOP = 2
@@ -46,17 +52,15 @@ _TOP = 2
 _SHARED = "comes from an anchor or a merge"
 
 
-class Declaration:
-    """The declaration at a path: sections, names and numbers from the document on. The empty path is the document."""
+class Declaration(Place):
+    """A declaration that is edited."""
 
     def __init__(self, text: str, path: Sequence[PathPart], subtree: Subtree) -> None:
-        self.text = text
-        """With every edit that was made."""
-        self._path = list(path)
+        super().__init__(text, path)
         self._subtree = subtree
 
     def set_field(self, wanted: Stored, name: str) -> None:
-        """Write a field so that it is as ``wanted`` says.
+        """Write a field so that it is as ``wanted`` says; over a merge or an alias, beside it.
 
         Raises:
             EncryptedError: it is a secret that stands encrypted in git.
@@ -70,59 +74,68 @@ class Declaration:
         secret = name in form.secrets
         if secret and isinstance(value, dict) and "secret" not in value:
             raise EncryptedError(wanted, name)
-        own = self._own()
-        if own is None or own[2].form == "alias":
-            self._write_out(self._path)
+        own = self.own()
+        if own is None:
+            self._override(self._path)
             return
         _, key, spot = own
-        if spot.form == "scalar":
+        known = name in form.order or name == _TYPE
+        found = spot.pair(name)
+        if found is None and not known:
+            # Nothing that is written here undoes what a merge gives.
+            self._write_out(self._path)
+        elif spot.form == "alias":
+            self._put(
+                spot,
+                f"{{{MERGE}: *{spot.text}, {written_key(name)}: {self._bracketed(value, secret=secret)}}}",
+            )
+        elif spot.form == "scalar":
             # Nothing is written but the name: all of it comes from defaults.
             pair = f"{{{written_key(name)}: {self._bracketed(value, secret=secret)}}}"
             self.text = replace(self.text, key, spot, pair)
-            return
-        found = spot.pair(name)
-        if found is None:
+        elif found is None:
             before = [
                 number
                 for number, (one, _) in enumerate(spot.pairs)
-                if form.order.get(one.text, -1) < form.order[name] and one.text in form.order
+                if form.order.get(one.text, -1) < form.order.get(name, 0) and one.text in form.order
             ]
             written = self._inline(value, spot, secret=secret)
-            self.text = add_pair(self.text, spot, before[-1] if before else 0, written_key(name), [written])
-        elif (name not in form.order and name != _TYPE) or (
-            name in form.defaults and value == form.defaults[name] and len(spot.pairs) > 1
+            after = before[-1] if before else 0
+            self.text = add_pair(self.text, spot, after, written_key(name), [written])
+        elif not known or (
+            name in form.defaults and value == form.defaults[name] and self._may_vanish(spot, found)
         ):
-            self._guard_anchors(found[1])
+            self.guard_anchors(found[1])
             self.text = remove_pair(self.text, spot, spot.pairs.index(found))
         else:
             self._set(found, value, spot, secret=secret)
 
+    def _may_vanish(self, holder: Spot, pair: tuple[Spot, Spot]) -> bool:
+        """Whether a field that has its default need not be written: nothing is said about it, and nothing else gives it."""
+        return len(holder.pairs) > 1 and holder.pair(MERGE) is None and not is_commented(self.text, *pair)
+
     def _set_scalar(self, value: Any) -> None:
         """Of a declaration that is a single value."""
-        own = self._own()
+        own = self.own()
         if own is None:
-            self._write_out(self._path)
+            self._override(self._path)
         else:
             self._set(own[1:], value, own[0], secret=False)
 
     def remove(self) -> None:
-        """Take it out, and the section with it if that would be empty.
+        """Take it out with the comment right above it, and the section with it if that would be empty.
 
         Raises:
             NotWrittenHereError: it comes from an anchor.
         """
         path = self._path
-        section = self._reach(path[:-1], path[-1])
-        if section is None or section.form not in {"mapping", "sequence"}:
-            # It comes with the whole section, which is therefore written out above, or with what it stands in.
-            self._write_out(path[:-2])
+        section = self.reach(path[:-1], path[-1])
+        index = None if section is None else index_of(section, path[-1])
+        if section is None or index is None:
+            self._override(path, gone=True)
             return
         count = len(section.pairs) if section.form == "mapping" else len(section.items)
-        index = self._index(section, path[-1])
-        if index is None:
-            self._write_out(path[:-2])
-            return
-        self._guard_anchors(section.pairs[index][1] if section.form == "mapping" else section.items[index])
+        self.guard_anchors(section.pairs[index][1] if section.form == "mapping" else section.items[index])
         if count == 1 and self._remove_section(path, section):
             return
         if section.form == "mapping":
@@ -131,17 +144,32 @@ class Declaration:
             self.text = remove_item(self.text, section, index)
 
     def _remove_section(self, path: list[PathPart], section: Spot) -> bool:
-        """Whether a section with a single declaration could be taken out whole."""
-        for above in _all(spots(self.text)):
-            if (
-                above.form == "mapping"
-                and (pair := above.pair(str(path[-2])))
-                and pair[1].start == section.start
-            ):
-                if len(path) > _TOP and len(above.pairs) == 1:
-                    return False
-                self.text = remove_pair(self.text, above, above.pairs.index(pair))
+        """Whether a section with a single declaration could be taken out whole; what is said about it stays."""
+        for above in all_below(cached_spots(self.text)):
+            pair = above.pair(str(path[-2])) if above.form == "mapping" else None
+            if pair is None or pair[1].start != section.start:
+                continue
+            if len(path) > _TOP and len(above.pairs) == 1:
+                return False
+            key = pair[0]
+            if section.flow or above.flow:
+                self.text = remove_pair(self.text, above, above.pairs.index(pair), comment=False)
                 return True
+            without = (remove_pair if section.form == "mapping" else remove_item)(self.text, section, 0)
+            below = line_end(self.text, key.start)
+            kept = without[below : len(without) - (len(self.text) - line_end(self.text, section.end))]
+            if "#" in self.text[key.end : below] or section.anchor is not None:
+                colon = self.text.index(":", key.end) + 1
+                nothing = " []" if section.form == "sequence" else " {}"
+                self.text = (
+                    self.text[:colon] + nothing + self.text[colon:below] + kept + without[below + len(kept) :]
+                )
+                return True
+            begin = self.text.rfind("\n", 0, key.start) + 1
+            if self.text[begin : key.start].strip():
+                return False
+            self.text = self.text[:begin] + kept + without[below + len(kept) :]
+            return True
         return False
 
     def add(self, new: Stored, beside: Sequence[Stored], inside: Sequence[Stored] = ()) -> None:
@@ -152,41 +180,35 @@ class Declaration:
             NotWrittenHereError: the section comes from an anchor.
         """
         kind = KIND_BY_NAME[new.kind]
-        holder = self._reach(self._path) if self._path else self._document(kind.section)
+        holder = self.reach(self._path) if self._path else self.document(kind.section)
         if holder is None:
             if self._path:
-                self._write_out(self._path)
+                self._override(self._path)
             else:
                 self._append_document([new, *inside])
-            return
-        if holder.form == "alias":
-            self._write_out(self._path)
             return
         if not self._path and not holder.items and holder.flow:
             made = export_text([new, *inside]).rstrip("\n").replace("\n", line_break(self.text))
             self.text = self.text[: holder.start] + made + self.text[holder.end :]
             return
-        listed = is_listed(new.kind)
-        name = written_name(new, beside) if listed else None
         if holder.form == "scalar":
             raise NotWrittenHereError(_SHARED)
+        listed = is_listed(new.kind)
+        name = written_name(new, beside) if listed else None
         found = holder.pair(kind.section)
-        if found is None:
+        if found is not None and found[1].form != "alias":
+            self._add_to(found, new, inside, name)
+        elif found is None and holder.form == "mapping" and holder.pair(MERGE) is None:
             lines = self._section_lines(new, inside, name, flow=holder.flow)
             self.text = add_pair(self.text, holder, None, kind.section, lines)
-            return
-        self._add_to(found, new, inside, name)
+        else:
+            self._override([*self._path, kind.section, own_name(new)])
 
     def _add_to(
         self, pair: tuple[Spot, Spot], new: Stored, inside: Sequence[Stored], name: str | None
     ) -> None:
         """Add a declaration to a section that is there."""
         (key, section), kind, listed = pair, KIND_BY_NAME[new.kind], is_listed(new.kind)
-        if section.form == "alias":
-            if self._path:
-                self._write_out(self._path)
-                return
-            raise NotWrittenHereError(_SHARED)
         if section.form == "scalar" or not section.items:
             text = declaration_in_brackets(new, inside, name)
             inner = f"[{text}]" if listed else f"{{{written_key(own_name(new))}: {text}}}"
@@ -236,95 +258,89 @@ class Declaration:
     def _set(self, pair: tuple[Spot, Spot], value: Any, holder: Spot, *, secret: bool) -> None:
         """Put a value in the place of a written one; lists item by item, so that what is said beside them stays."""
         key, spot = pair
-        if isinstance(value, list) and spot.form == "sequence" and self._set_items(spot, value):
-            return
+        if isinstance(value, list) and spot.form == "sequence":
+            edited = edit_list(self.text, _finder(self.text, spot), value)
+            if edited is not None:
+                self.text = edited
+                return
         if isinstance(value, dict) and not secret and spot.form == "mapping" and len(value) == 1:
             [(name, inner)] = value.items()
             found = spot.pair(name)
             if found is not None and len(spot.pairs) == 1:
                 self._set(found, inner, spot, secret=False)
                 return
-        self._guard_anchors(spot, itself=False)
+        self.guard_anchors(spot, itself=False)
         written = self._inline(value, holder, secret=secret)
         if isinstance(value, str) and spot.form == "scalar":
             written = quoted_as(value, self.text[spot.start : spot.end]) or written
         self.text = replace(self.text, key, spot, written)
 
-    def _set_items(self, spot: Spot, value: list[Any]) -> bool:
-        """Whether a list could be changed by taking items out and adding others at its end."""
-        simple = all(one.form == "scalar" and one.tag is None and one.anchor is None for one in spot.items)
-        written = [one.text for one in spot.items]
-        kept = [one for one in written if one in value]
-        new = [one for one in value if one not in kept]
-        if not simple or not kept or kept + new != value or len(set(written)) < len(written):
-            return False
-        self._guard_anchors(spot, itself=False)
-        for index in reversed(range(len(written))):
-            if written[index] not in kept:
-                self.text = remove_item(self.text, spot, index)
-        for one in new:
-            # Each edit moves what follows it, so the list is looked for anew.
-            moved = next(
-                found
-                for found in _all(spots(self.text))
-                if found.start == spot.start and found.form == "sequence"
-            )
-            self.text = add_item(self.text, moved, [bracketed(one) if spot.flow else written_value(one)])
-        return True
+    def _put(self, spot: Spot, new: str) -> None:
+        self.text = self.text[: spot.start] + new + self.text[spot.end :]
 
-    def _own(self) -> tuple[Spot, Spot, Spot] | None:
-        """What holds the declaration, its name, and itself, which is the name of an item; none: an anchor gives it."""
-        section = self._reach(self._path[:-1], self._path[-1])
-        index = None if section is None else self._index(section, self._path[-1])
-        if section is None or index is None:
-            return None
-        if section.form == "mapping":
-            return (section, *section.pairs[index])
-        return section, section.items[index], section.items[index]
+    def _override(self, path: list[PathPart], *, gone: bool = False) -> None:
+        """Write what a merge or an alias gives into the nearest mapping that is written here itself.
 
-    def _index(self, section: Spot, part: PathPart) -> int | None:
-        if isinstance(part, int):
-            return part if section.form == "sequence" and part < len(section.items) else None
-        if section.form != "mapping":
-            return None
-        return next((number for number, (key, _) in enumerate(section.pairs) if key.text == part), None)
+        Args:
+            path: of a declaration that differs, or is new.
+            gone: it is not wanted any more.
 
-    def _document(self, section: str) -> Spot | None:
-        """The document with this section, else the last that is a mapping."""
-        documents = [one for one in spots(self.text) if one.form == "mapping"]
-        holding = [one for one in documents if one.pair(section) is not None]
-        return holding[0] if holding else documents[-1] if documents else None
-
-    def _reach(self, path: Sequence[PathPart], inside: PathPart | None = None) -> Spot | None:
-        """What is written at ``path`` itself; none: it comes from an anchor, or is not there.
-
-        Of several documents with such a place, that where ``inside`` stands in it.
+        Raises:
+            NotWrittenHereError: there is no such mapping.
         """
-        found: list[Spot] = []
-        for document in spots(self.text):
-            spot: Spot | None = document
-            for part in path:
-                index = None if spot is None else self._index(spot, part)
-                if spot is None or index is None:
-                    spot = None
-                    break
-                spot = spot.pairs[index][1] if spot.form == "mapping" else spot.items[index]
-            if spot is not None:
-                found.append(spot)
-        holding = [one for one in found if inside is not None and self._index(one, inside) is not None]
-        return next(iter(holding or found), None)
+        above, section = path[:-2], str(path[-2])
+        holder = self.reach(above) if above else self.document(section)
+        if holder is None and above:
+            self._override(above)
+            return
+        found = None if holder is None or holder.form != "mapping" else holder.pair(section)
+        if holder is None or (found is None and not above) or holder.form not in {"mapping", "alias"}:
+            raise NotWrittenHereError(_SHARED)
+        if found is None:
+            self._override_section(holder, above, section)
+            return
+        key, spot = found
+        wanted = [] if gone or isinstance(path[-1], int) else self._subtree(path)
+        if spot.form == "mapping" and spot.pair(MERGE) is not None:
+            if wanted:
+                self._add_to(found, wanted[0], wanted[1:], None)
+                return
+            # What it gave and is still wanted is declared anew in the next round.
+            pairs = spot.pairs
+            if len(pairs) > 1:
+                self.text = remove_pair(self.text, spot, [one[0].text for one in pairs].index(MERGE))
+                return
+        if spot.form == "alias" and wanted:
+            inner = declaration_in_brackets(wanted[0], wanted[1:])
+            self._put(spot, f"{{{MERGE}: *{spot.text}, {written_key(own_name(wanted[0]))}: {inner}}}")
+            return
+        if not above:
+            raise NotWrittenHereError(_SHARED)
+        self.guard_anchors(spot)
+        root, *inside = self._subtree(above)
+        self.text = replace(self.text, key, spot, section_in_brackets(root, inside, section))
+
+    def _override_section(self, holder: Spot, path: list[PathPart], section: str) -> None:
+        """Write a whole section beside the merge, or the alias, that gave it."""
+        root, *inside = self._subtree(path)
+        on_one_line = section_in_brackets(root, inside, section)
+        if holder.form == "alias":
+            self._put(holder, f"{{{MERGE}: *{holder.text}, {section}: {on_one_line}}}")
+        else:
+            lines = [on_one_line] if holder.flow else section_lines(root, inside, section)
+            self.text = add_pair(self.text, holder, None, section, lines)
 
     def _write_out(self, path: list[PathPart]) -> None:
         """Write a whole declaration, with all inside it, in the place of what an anchor or a merge gave."""
         wanted = self._subtree(path) if len(path) > 1 else []
-        section = self._reach(path[:-1], path[-1]) if path else None
-        index = None if section is None else self._index(section, path[-1])
+        section = self.reach(path[:-1], path[-1]) if path else None
+        index = None if section is None else index_of(section, path[-1])
         if not wanted or section is None or section.form != "mapping" or index is None:
             if len(path) > _TOP:
                 self._write_out(path[:-2])
                 return
             raise NotWrittenHereError(_SHARED)
-        self._guard_anchors(section.pairs[index][1])
+        self.guard_anchors(section.pairs[index][1])
         key, value = section.pairs[index]
         root, *inside = wanted
         if section.flow:
@@ -332,25 +348,16 @@ class Declaration:
         else:
             self.text = replace_with_block(self.text, key, value, declaration_lines(root, inside))
 
-    def _guard_anchors(self, spot: Spot, *, itself: bool = True) -> None:
-        """Refuse to take out an anchor that something else still needs."""
-        inside = [one for one in _all([spot]) if itself or one is not spot]
-        names = {one.anchor for one in inside if one.anchor is not None}
-        within = {id(one) for one in _all([spot])}
-        for other in _all(spots(self.text)):
-            if other.form == "alias" and other.text in names and id(other) not in within:
-                if spot.start <= other.start < spot.end:
-                    continue
-                message = f"holds the anchor &{other.text}, which line {other.line} still needs"
-                raise NotWrittenHereError(message)
-
 
 def _indented(lines: Iterable[str]) -> list[str]:
     return [f"  {line}" for line in lines]
 
 
-def _all(roots: Iterable[Spot]) -> Iterator[Spot]:
-    """Every spot at and below ``roots``."""
-    for root in roots:
-        yield root
-        yield from _all(root.items)
+def _finder(text: str, spot: Spot) -> Callable[[str], Spot]:
+    """Finds a list again after its items were edited: it is still as many mappings and lists behind the beginning."""
+    number = [one.start for one in all_below(cached_spots(text)) if one.form == "sequence"].index(spot.start)
+
+    def find(edited: str) -> Spot:
+        return [one for one in all_below(cached_spots(edited)) if one.form == "sequence"][number]
+
+    return find

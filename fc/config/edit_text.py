@@ -1,8 +1,11 @@
 """Edits of one place of a YAML text that leave everything else as it is, byte for byte. Pure."""
 
+import re
 from collections.abc import Sequence
 
 from fc.config.spots import Spot
+
+_COMMA = re.compile(r"(?:\s|(?<=\s)#[^\n]*)*,")
 
 
 def replace(text: str, key: Spot, value: Spot, new: str) -> str:
@@ -50,19 +53,34 @@ def add_pair(text: str, mapping: Spot, after: int | None, key: str, lines: Seque
     return _insert_lines(text, previous.end, [first, *(indent + line for line in lines[1:])])
 
 
-def add_item(text: str, sequence: Spot, lines: Sequence[str]) -> str:
-    """``text`` with one more item at the end of a list that has some: one line, or those of a block."""
-    last = sequence.items[-1]
+def add_item(text: str, sequence: Spot, lines: Sequence[str], index: int | None = None) -> str:
+    """``text`` with one more item before that at ``index``, else at the end, of a list that has some.
+
+    Args:
+        text: the whole.
+        sequence: in it.
+        lines: one line, or those of a block.
+        index: of the item that follows; none: it is the last.
+    """
     if sequence.flow:
+        if index is not None:
+            place = sequence.items[index].start
+            return f"{text[:place]}{lines[0]}, {text[place:]}"
+        last = sequence.items[-1]
         return f"{text[: last.end]}, {lines[0]}{text[last.end :]}"
-    indent = " " * _dash(text, last)
-    return _insert_lines(
-        text, last.end, [f"{indent}- {lines[0]}", *(f"{indent}  {line}" for line in lines[1:])]
-    )
+    column = _dash(text, sequence.items[-1])
+    written = [f"{' ' * column}- {lines[0]}", *(f"{' ' * column}  {line}" for line in lines[1:])]
+    if not index:
+        if index is None:
+            return _insert_lines(text, sequence.items[-1].end, written)
+        begin = text.rfind("\n", 0, sequence.items[0].start) + 1
+        begin = own_comment(text, begin + _dash(text, sequence.items[0]))
+        return text[:begin] + "".join(line + line_break(text) for line in written) + text[begin:]
+    return _insert_lines(text, sequence.items[index - 1].end, written)
 
 
-def remove_pair(text: str, mapping: Spot, index: int) -> str:
-    """``text`` without a pair; of a mapping in blocks with its whole lines."""
+def remove_pair(text: str, mapping: Spot, index: int, *, comment: bool = True) -> str:
+    """``text`` without a pair; of a mapping in blocks with its whole lines, and with the ``comment`` right above it."""
     pairs = mapping.pairs
     key, value = pairs[index]
     if mapping.flow:
@@ -73,15 +91,37 @@ def remove_pair(text: str, mapping: Spot, index: int) -> str:
         if index + 1 < len(pairs):
             return text[: key.start] + text[pairs[index + 1][0].start :]
         return f"{text[: key.start]}{{}}{text[value.end :]}"
+    if comment:
+        begin = own_comment(text, key.start)
     return text[:begin] + text[line_end(text, value.end) :]
 
 
 def remove_item(text: str, sequence: Spot, index: int) -> str:
-    """``text`` without an item of a list; of a list in blocks with its whole lines."""
+    """``text`` without an item of a list; of a list in blocks with its whole lines, and with the comment right above it."""
     item = sequence.items[index]
     if sequence.flow:
         return _remove_bracketed(text, [(one.start, one.end) for one in sequence.items], index)
-    return text[: text.rfind("\n", 0, item.start) + 1] + text[line_end(text, item.end) :]
+    begin = text.rfind("\n", 0, item.start) + 1
+    begin = own_comment(text, begin + _dash(text, item))
+    return text[:begin] + text[line_end(text, item.end) :]
+
+
+def own_comment(text: str, place: int) -> int:
+    """Where the comment right above ``place``, and as far to the right, begins; without one, where its line does."""
+    begin = text.rfind("\n", 0, place) + 1
+    lead = text[begin:place] + "#"
+    while begin:
+        above = text.rfind("\n", 0, begin - 1) + 1
+        if not text.startswith(lead, above):
+            break
+        begin = above
+    return begin
+
+
+def is_commented(text: str, key: Spot, value: Spot) -> bool:
+    """Whether something is said about a pair: above it, beside it, or inside it."""
+    begin = own_comment(text, key.start)
+    return "#" in text[begin : key.start] or "#" in text[key.end : line_end(text, value.end)]
 
 
 def line_end(text: str, place: int) -> int:
@@ -110,7 +150,25 @@ def _insert_lines(text: str, place: int, lines: Sequence[str]) -> str:
 
 
 def _remove_bracketed(text: str, ranges: Sequence[tuple[int, int]], index: int) -> str:
+    """Without one of several things in brackets; what is said about the others stays."""
     begin, end = ranges[index]
-    if index + 1 < len(ranges):
-        return text[:begin] + text[ranges[index + 1][0] :]
-    return text[: ranges[index - 1][1]] + text[end:] if index else text[:begin] + text[end:]
+    stop = _behind_comma(text, end)
+    line = text.rfind("\n", 0, begin) + 1
+    rest = text[stop : line_end(text, stop)]
+    if not text[line:begin].strip() and rest.endswith("\n") and rest.lstrip()[:1] in {"", "#"}:
+        return text[: own_comment(text, begin)] + text[line_end(text, stop) :]
+    following = ranges[index + 1][0] if index + 1 < len(ranges) else None
+    if following is not None:
+        if "\n" in text[stop:following]:
+            return text[:begin].rstrip(" ") + text[stop:]
+        return text[:begin] + text[following:]
+    before = ranges[index - 1][1] if index else None
+    if before is not None and "\n" not in text[before:begin]:
+        return text[:before] + text[end:]
+    return text[:begin] + text[stop:]
+
+
+def _behind_comma(text: str, place: int) -> int:
+    """Where the comma that follows ends, if nothing but blanks and comments comes before it; else ``place``."""
+    found = _COMMA.match(text, place)
+    return place if found is None else found.end()

@@ -145,6 +145,22 @@ def declaration_in_brackets(root: Stored, inside: Iterable[Stored] = (), name: s
     return _on_one_line(_grown([root, *inside])[0], name)
 
 
+def section_lines(root: Stored, inside: Iterable[Stored], section: str) -> list[str]:
+    """A whole section of ``root`` below its name, not indented; the first line is what stands beside the name."""
+    branches = _grown([root, *inside])[0].inside.get(section, [])
+    return ["", *list(_sections({section: branches}, 0))[1:]] if branches else [_nothing(section)]
+
+
+def section_in_brackets(root: Stored, inside: Iterable[Stored], section: str) -> str:
+    """As ``section_lines``, on one line."""
+    branches = _grown([root, *inside])[0].inside.get(section, [])
+    return _section_on_one_line(branches) if branches else _nothing(section)
+
+
+def _nothing(section: str) -> str:
+    return "[]" if any(kind.section == section and kind.name in _LISTED for kind in KINDS) else "{}"
+
+
 def _on_one_line(branch: _Branch, name: str | None = None) -> str:
     scalar = _KINDS[branch.stored.kind].scalar
     if scalar is not None:
@@ -156,15 +172,16 @@ def _on_one_line(branch: _Branch, name: str | None = None) -> str:
     ]
     if name is not None:
         parts.insert(1, f"name: {bracketed(name)}")
-    for section, branches in branch.inside.items():
-        stored = [one.stored for one in branches]
-        if is_listed(stored[0].kind):
-            items = [_on_one_line(one, written_name(one.stored, stored)) for one in branches]
-            parts.append(f"{section}: [{', '.join(items)}]")
-        else:
-            named = [f"{written_key(own_name(one.stored))}: {_on_one_line(one)}" for one in branches]
-            parts.append(f"{section}: {{{', '.join(named)}}}")
+    parts += [f"{section}: {_section_on_one_line(branches)}" for section, branches in branch.inside.items()]
     return f"{{{', '.join(parts)}}}"
+
+
+def _section_on_one_line(branches: list[_Branch]) -> str:
+    stored = [one.stored for one in branches]
+    if is_listed(stored[0].kind):
+        return f"[{', '.join(_on_one_line(one, written_name(one.stored, stored)) for one in branches)}]"
+    named = [f"{written_key(own_name(one.stored))}: {_on_one_line(one)}" for one in branches]
+    return f"{{{', '.join(named)}}}"
 
 
 def _tree(stored: Iterable[Stored]) -> dict[str, list[_Branch]]:

@@ -7,7 +7,8 @@ from functools import partial
 from fc.base.errors import ConflictError
 from fc.config import sops
 from fc.config.compile import Compiled, Resource, ResourceId
-from fc.config.declaration_edit import Declaration, NotWrittenHereError, PathPart
+from fc.config.declaration_edit import Declaration
+from fc.config.declaration_place import NotWrittenHereError, PathPart
 from fc.config.export import Stored, export_text, is_listed, own_name, parent_key
 from fc.config.language import KIND_BY_NAME, KIND_ORDER
 

@@ -1,6 +1,7 @@
 """Where in a YAML text everything begins and ends: as ``nodes``, but with aliases and merges left as they are written."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Literal
 
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # a compiled class, re-exported without a type
@@ -70,6 +71,12 @@ def spots(text: str) -> list[Spot]:
                 opened.append(spot)
         elif kind is DocumentEndEvent:
             opened.clear()
+
+
+@lru_cache(maxsize=2)
+def cached_spots(text: str) -> list[Spot]:
+    """As ``spots``, and not read again while the same text is edited; nobody changes what is given."""
+    return spots(text)
 
 
 def _spot(event: Any, text: str) -> Spot:

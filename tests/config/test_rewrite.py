@@ -110,8 +110,14 @@ def test_lists_are_changed_item_by_item() -> None:
         "      - aarch64-linux\n", "      - aarch64-linux\n      - riscv64-linux\n"
     )
     assert changed(CONFIGURATION, wanted) == wanted
-    made = changed(CONFIGURATION, CONFIGURATION.replace("x86_64-linux", "armv7l-linux"))
-    assert "    systems: [armv7l-linux, i686-linux, aarch64-linux]\n" in made
+    for old, new in (
+        ("x86_64-linux", "armv7l-linux"),
+        ("      - x86_64-linux   # first\n", "      - armv7l-linux\n      - x86_64-linux   # first\n"),
+        ("      - i686-linux     # old\n", "      - armv7l-linux     # old\n      - riscv64-linux\n"),
+        ("      - x86_64-linux   # first\n      - i686-linux     # old\n", ""),
+    ):
+        wanted = CONFIGURATION.replace(old, new)
+        assert changed(CONFIGURATION, wanted) == wanted
 
 
 def test_removed_resources_vanish_with_their_lines_and_comments_around_them_stay() -> None:
@@ -121,7 +127,15 @@ def test_removed_resources_vanish_with_their_lines_and_comments_around_them_stay
     without = CONFIGURATION[: CONFIGURATION.index("remote_builders")] + "# the end\n"
     assert changed(CONFIGURATION, without) == without
     only = changed(CONFIGURATION, "{}")
-    assert only == "# Everything of ours.\n# people\n# the end\n"
+    assert only == "# Everything of ours.\nprojects: {}   # by name\n# people\n# the end\n"
+
+
+def test_a_field_about_which_something_is_said_is_set_not_taken_out() -> None:
+    text = CONFIGURATION.replace(
+        "    max_jobs: 4\n", "    max_jobs: 4   # as it has cores\n    speed_factor: 2\n"
+    )
+    wanted = text.replace("max_jobs: 4", "max_jobs: 1").replace("    speed_factor: 2\n", "")
+    assert changed(text, wanted) == wanted
 
 
 def test_new_resources_stand_where_the_inventory_names_them() -> None:
