@@ -110,7 +110,9 @@ async def test_what_git_owns_is_refused_with_file_and_line(database: Database, r
     assert text.startswith("jobset hello/main  (git: default fc.yaml:7)\n")
     assert "last changed by git in revision " in text
     await confirm_and_put(database, project("other", main="x"))
-    assert (await run("show", "jobset", "hello/main"))[1].startswith("jobset hello/main  (git has let go of it)\n")
+    assert (await run("show", "jobset", "hello/main"))[1].startswith(
+        "jobset hello/main  (git has let go of it)\n"
+    )
 
 
 async def test_a_row_that_is_gone_is_shown_as_gone(database: Database, run: Run) -> None:
