@@ -50,6 +50,7 @@ SELECT {_COLUMNS} FROM config_drift
 WHERE ended_at IS NULL AND ($1::uuid IS NULL OR (since, id) < (SELECT since, id FROM config_drift WHERE id = $1))
 ORDER BY since DESC, id DESC LIMIT $2
 """  # noqa: S608 - only a constant of this file is put in
+_OF = f"SELECT {_COLUMNS} FROM config_drift WHERE kind = $1 AND key = $2 AND ended_at IS NULL"  # noqa: S608 - as above
 _ENDED = f"""
 SELECT {_COLUMNS} FROM config_drift
 WHERE ended_at IS NOT NULL AND ($1::uuid IS NULL OR (ended_at, id) < (SELECT ended_at, id FROM config_drift WHERE id = $1))
@@ -63,6 +64,12 @@ async def recorded_drift(
     """At most ``limit`` that last, or that have ended, newest first; those before ``before``, if it is given."""
     rows = await database.fetch(_ENDED if ended else _LASTING, before, limit)
     return msgspec.convert([dict(row) for row in rows], list[RecordedDrift])
+
+
+async def drift_of(database: Database, kind: str, key: str) -> RecordedDrift | None:
+    """How a resource differs from what git says; none: nothing is known to differ."""
+    row = await database.fetchrow(_OF, kind, key)
+    return None if row is None else msgspec.convert(dict(row), RecordedDrift)
 
 
 async def drift_counts(database: Database) -> dict[str, int]:

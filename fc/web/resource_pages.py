@@ -15,6 +15,7 @@ from fc.tables.config_resource_queries import (
     resource_changes,
 )
 from fc.tables.config_source_queries import find_source, owned_counts
+from fc.tables.drift_queries import drift_of
 from fc.web.configuration_shown import changed, difference
 from fc.web.rendering import Pages, jobset_url, project_url
 from fc.web.routing import cursor, page, rest_of_path
@@ -78,6 +79,7 @@ async def resource_page(
         kind=name,
         key=named,
         resource=resource,
+        drift=await drift_of(database, name, named) if resource else None,
         fields=difference(None, resource.content) if resource else [],
         source=await find_source(database, owner) if owner else None,
         thing=await _thing(database, name, named),

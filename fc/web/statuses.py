@@ -47,6 +47,7 @@ _LOOKS: dict[str, Look] = {
     "paused": Look("paused", "warn", "clock"),
     "pinned": Look("pinned by a rollback", "warn", "clock"),
     "in_force": Look("in force", "good", "good"),
+    "drifted": Look("drifted", "warn", "warn"),
     "gone": Look("not in force any more", "off", "off"),
     "retired": Look("not followed any more", "off", "off"),
     "applied": Look("applied", "good", "good"),

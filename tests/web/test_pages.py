@@ -267,6 +267,20 @@ async def test_the_configuration_shows_what_was_changed_by_hand(
     assert "a.yaml:7 · by sql:postgres (psql)" in page
     assert "user ada the row is gone cannot be healed: another row has its email already b.yaml:9" in page
     assert 'fc_configuration_drifted{kind="jobset"} 1' in await text(client, "/metrics")
+    owned = await database.fetchrow("SELECT source, kind, key FROM config_resources ORDER BY kind, key LIMIT 1")
+    assert owned is not None
+    path = f"/configuration/resources/{owned['kind']}/{owned['key']}"
+    assert "drifted" not in words(await text(client, path))
+    await database.execute(
+        """INSERT INTO config_drift (source, kind, key, file, line, missing, fields, actor) VALUES
+        ($1, $2, $3, 'a.yaml', 7, true, '[]', 'sql:postgres (psql)')""",
+        *owned,
+    )
+    page = words(await text(client, path))
+    assert f"{owned['key']} drifted" in page
+    assert "Changed by hand by sql:postgres (psql), " in page
+    assert "it is not as git says. the row is gone" in page
+    assert f"fcctl heal {owned['kind']} {owned['key']}" in page
 
 
 async def test_a_project_that_git_removed_says_so_and_when_it_will_be_deleted(
