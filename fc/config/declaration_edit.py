@@ -58,6 +58,8 @@ class Declaration(Place):
     def __init__(self, text: str, path: Sequence[PathPart], subtree: Subtree) -> None:
         super().__init__(text, path)
         self._subtree = subtree
+        self.settled: list[PathPart] | None = None
+        """The declaration of which a whole section was written as it is wanted; nothing below it is to be edited again."""
 
     def set_field(self, wanted: Stored, name: str) -> None:
         """Write a field so that it is as ``wanted`` says; over a merge or an alias, beside it.
@@ -296,6 +298,7 @@ class Declaration(Place):
         found = None if holder is None or holder.form != "mapping" else holder.pair(section)
         if holder is None or (found is None and not above) or holder.form not in {"mapping", "alias"}:
             raise NotWrittenHereError(_SHARED)
+        self.settled = above
         if found is None:
             self._override_section(holder, above, section)
             return

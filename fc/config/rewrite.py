@@ -1,6 +1,7 @@
 """A working copy brought to another state: only what differs is edited, where it is declared. Pure."""
 
 import posixpath
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
@@ -68,9 +69,12 @@ class _Writing:
         self.texts = dict(texts)
         self.last: Resource | Stored | None = None
         self._target = target
+        self._settled: list[tuple[str, list[PathPart]]] = []
+        """What this turn has written whole, by file and path."""
 
     def turn(self, current: Mapping[ResourceId, Resource]) -> bool:
         """Edit everything that differs; false: nothing does."""
+        self._settled.clear()
         removed = [one for one in current.values() if one.id not in self._target]
         changed = [
             one
@@ -116,7 +120,7 @@ class _Writing:
         # The parent stands where it did, or where it was just put.
         holder = current.get(parent)
         stored = self._target[parent]
-        file = holder.file if holder is not None else _file_for(stored, self.texts)
+        file = holder.file if holder is not None else _file_for(stored, self.texts, current)
         place = holder if holder is not None else stored
         self._guard(file, place)
         beside = [
@@ -124,7 +128,10 @@ class _Writing:
             for one in self._target.values()
             if one.kind == new.kind and parent_key(one) == parent_key(new)
         ]
-        declaration = Declaration(self.texts[file], self._path(place, current), self._subtree)
+        path = self._path(place, current)
+        if self._is_settled(file, path):
+            return
+        declaration = Declaration(self.texts[file], path, self._subtree)
         self._do(file, place, declaration, lambda: declaration.add(new, beside))
 
     def _create_whole(
@@ -138,7 +145,7 @@ class _Writing:
                 whole.setdefault(root, []).append(new)
         files: dict[str, list[Stored]] = {}
         for ones in whole.values():
-            file = _file_for(ones[0], self.texts)
+            file = _file_for(ones[0], self.texts, current)
             if self.texts.get(file, "").strip():
                 self.last = ones[0]
                 self._guard(file, ones[0])
@@ -155,7 +162,10 @@ class _Writing:
     ) -> None:
         self.last = one
         self._guard(one.file, one)
-        declaration = Declaration(self.texts[one.file], self._path(one, current), self._subtree)
+        path = self._path(one, current)
+        if self._is_settled(one.file, path):
+            return
+        declaration = Declaration(self.texts[one.file], path, self._subtree)
         self._do(one.file, one, declaration, lambda: edit(declaration))
 
     def _do(
@@ -170,6 +180,11 @@ class _Writing:
             )
             raise RewriteError(message) from None
         self.texts[file] = declaration.text
+        if declaration.settled:
+            self._settled.append((file, declaration.settled))
+
+    def _is_settled(self, file: str, path: list[PathPart]) -> bool:
+        return any(file == other and path[: len(above)] == above for other, above in self._settled)
 
     def _guard(self, file: str, one: Resource | Stored) -> None:
         if file.endswith(sops.SUFFIXES):
@@ -231,8 +246,8 @@ def _root(kind: str, key: str) -> ResourceId:
     return (kind, key) if parent is None else _root(*parent)
 
 
-def _file_for(new: Stored, texts: Mapping[str, str]) -> str:
-    """Where a resource of its own is to stand: where it did, if that is a place for it."""
+def _file_for(new: Stored, texts: Mapping[str, str], current: Mapping[ResourceId, Resource]) -> str:
+    """Where a resource of its own is to stand: where it did, if that is a place for it; else beside others of its kind."""
     file = posixpath.normpath(new.file)
     fit = file in texts or (
         file.endswith((".yaml", ".yml"))
@@ -242,4 +257,7 @@ def _file_for(new: Stored, texts: Mapping[str, str]) -> str:
     )
     if fit and not file.endswith(sops.SUFFIXES):
         return file
-    return f"{KIND_BY_NAME[new.kind].section}.yaml"
+    beside = Counter(
+        one.file for one in current.values() if one.kind == new.kind and not one.file.endswith(sops.SUFFIXES)
+    )
+    return beside.most_common(1)[0][0] if beside else f"{KIND_BY_NAME[new.kind].section}.yaml"

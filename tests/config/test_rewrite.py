@@ -156,6 +156,13 @@ def test_new_resources_stand_where_the_inventory_names_them() -> None:
 def test_new_resources_stand_nowhere_else_than_below_the_directory(file: str) -> None:
     made = rewrite({}, [Stored("role", "r", {"description": "x", "scopes": []}, file, 1)], compiled)
     assert list(made) == ["roles.yaml"]
+    roles = "roles:\n  a:\n    description: x\n"
+    both = [
+        *stored(compiled({"team.yaml": roles})),
+        Stored("role", "r", {"description": "x", "scopes": []}, file, 1),
+    ]
+    made = rewrite({"team.yaml": roles, "z.yaml": "# z\n"}, both, compiled)
+    assert made == {"team.yaml": roles + "  r:\n    description: x\n", "z.yaml": "# z\n"}
 
 
 def test_what_stands_inside_is_added_and_removed_in_every_form() -> None:
