@@ -6,14 +6,19 @@ import sys
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from fc.base.errors import ConflictError, InvalidInputError
-from fc.base.settings import Settings
+from fc.base.settings import SecretsSettings, Settings
 from fc.cli.configuration_into import bring, show_edits
 from fc.cli.unified_diff import unified_diff
 from fc.cli.working_copy import JOURNAL, Edit, WorkingCopy
-from fc.config.export import Stored
+from fc.config.compile import compile_fragments
+from fc.config.export import EncryptedError, Stored
+from fc.config.load import read_fragment
+from fc.config.outside import Surroundings
+from tests.config.test_encrypted import IDENTITY, encrypted
 from tests.support.configuration import compiled, project, write
 
 CHILD = """
@@ -246,3 +251,34 @@ def test_git_applies_the_diff(tmp_path: Path, path: str, before: str | None, aft
     diff = unified_diff(path, old, new).encode()
     subprocess.run(["git", "apply", "--whitespace=nowarn"], input=diff, cwd=tmp_path, check=True)
     assert (file.read_bytes() if file.exists() else None) == new
+
+
+async def test_what_stands_encrypted_stays_and_is_never_written_in_clear(
+    tmp_path: Path, settings: Settings
+) -> None:
+    identities = tmp_path / "identities"
+    identities.write_text(f"{IDENTITY}\n", encoding="ascii")
+    known = msgspec.structs.replace(settings, secrets=SecretsSettings(age_identities=identities))
+    text = (
+        "projects:\n  p: &p\n    repository_url: /srv/p\n    webhooks:\n      github:   # ours\n"
+        f"        secret: {encrypted()}  q: {{<<: *p, description: old}}   # as p\n"
+    )
+    copy = write(tmp_path / "copy", {"fc.yaml": text})
+    surroundings = Surroundings.of(known)
+    made = compile_fragments([read_fragment("fc.yaml", "", text.encode(), surroundings)])
+    assert made.problems == ()
+    stored = [Stored(one.kind, one.key, one.fields, one.file, one.line) for one in made.resources.values()]
+    stored = [
+        one._replace(fields={**one.fields, "description": "new"}) if one.key == "q" else one for one in stored
+    ]
+    await bring(copy, stored, known)
+    assert (copy / "fc.yaml").read_text() == text.replace("description: old", "description: new")
+    rotated = [
+        one._replace(fields={**one.fields, "secret": {"encrypted": "other"}})
+        if one.kind == "webhook"
+        else one
+        for one in stored
+    ]
+    with pytest.raises(EncryptedError, match="stands encrypted in git"):
+        await bring(copy, rotated, known)
+    assert (copy / "fc.yaml").read_text() == text.replace("description: old", "description: new")
