@@ -267,7 +267,9 @@ async def test_the_configuration_shows_what_was_changed_by_hand(
     assert "a.yaml:7 · by sql:postgres (psql)" in page
     assert "user ada the row is gone cannot be healed: another row has its email already b.yaml:9" in page
     assert 'fc_configuration_drifted{kind="jobset"} 1' in await text(client, "/metrics")
-    owned = await database.fetchrow("SELECT source, kind, key FROM config_resources ORDER BY kind, key LIMIT 1")
+    owned = await database.fetchrow(
+        "SELECT source, kind, key FROM config_resources ORDER BY kind, key LIMIT 1"
+    )
     assert owned is not None
     path = f"/configuration/resources/{owned['kind']}/{owned['key']}"
     assert "drifted" not in words(await text(client, path))
