@@ -15,6 +15,7 @@ from fc.config.edit_text import (
     add_item,
     add_pair,
     is_commented,
+    is_open,
     line_break,
     line_end,
     remove_item,
@@ -211,7 +212,10 @@ class Declaration(Place):
     ) -> None:
         """Add a declaration to a section that is there."""
         (key, section), kind, listed = pair, KIND_BY_NAME[new.kind], is_listed(new.kind)
-        if section.form == "scalar" or not section.items:
+        if is_open(self.text, key, section):
+            _, *block = self._section_lines(new, inside, name, flow=False)
+            self.text = replace_with_block(self.text, key, section, [line[2:] for line in block])
+        elif section.form == "scalar" or not section.items:
             text = declaration_in_brackets(new, inside, name)
             inner = f"[{text}]" if listed else f"{{{written_key(own_name(new))}: {text}}}"
             self.text = replace(self.text, key, section, inner)

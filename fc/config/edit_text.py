@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from fc.config.spots import Spot
 
+_OPEN = re.compile(r"[ \t]*:[ \t]*(?:\{[ \t]*\}|\[[ \t]*\])?[ \t]*\r?\n?")
 _COMMA = re.compile(r"(?:\s|(?<=\s)#[^\n]*)*,")
 
 
@@ -29,6 +30,17 @@ def replace_with_block(text: str, key: Spot, value: Spot, lines: Sequence[str]) 
     named = f" &{value.anchor}" if value.anchor is not None else ""
     block = "".join(f"{ending}{' ' * (key.column + 2)}{line}" for line in lines)
     return text[:colon] + named + block + text[value.end :]
+
+
+def is_open(text: str, key: Spot, value: Spot) -> bool:
+    """Whether a block may take the place of ``value``: nothing but the key, and an empty value, stands on the line."""
+    begin = text.rfind("\n", 0, key.start) + 1
+    end = line_end(text, key.end)
+    return (
+        (text[begin : key.start].isspace() or begin == key.start)
+        and value.end <= end
+        and _OPEN.fullmatch(text, key.end, end) is not None
+    )
 
 
 def add_pair(text: str, mapping: Spot, after: int | None, key: str, lines: Sequence[str]) -> str:

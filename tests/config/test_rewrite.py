@@ -172,6 +172,17 @@ def test_what_stands_inside_is_added_and_removed_in_every_form() -> None:
         brought(text, CONFIGURATION)
 
 
+def test_an_empty_section_is_filled_with_a_block() -> None:
+    one = "  p:\n    repository_url: https://git.example.org/p.git\n"
+    for empty in ("projects: {}\n", "projects:\n", "projects: { }\n"):
+        made = brought(f"# first\n{empty}# last\n", f"projects:\n{one}")
+        assert made == {"fc.yaml": f"# first\nprojects:\n{one}# last\n"}, empty
+    beside = brought("projects: {}   # ours\n", f"projects:\n{one}")["fc.yaml"]
+    assert beside == 'projects: {p: {repository_url: "https://git.example.org/p.git"}}   # ours\n'
+    windows = brought("projects: {}\r\nusers: {}\r\n", f"projects:\n{one}")["fc.yaml"]
+    assert windows == f"projects:\n{one}users: {{}}\n".replace("\n", "\r\n")
+
+
 DEFAULTED = """\
 defaults:
   jobsets: {nix_expression: release.nix, check_interval: 10m}   # for all
