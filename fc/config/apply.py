@@ -18,7 +18,8 @@ from fc.config.adoption import adoptable, forget_adoptions
 from fc.config.compile import Resource, ResourceId
 from fc.config.delegated import is_project_file
 from fc.config.delegated_rows import ceded, has_files, lock_files, settle_files, surrender
-from fc.config.diff import Action, Change, Owned, Plan, diff, moved
+from fc.config.diff import Action, Change, Plan, diff, moved
+from fc.config.difference import Difference, read_difference
 from fc.config.drift_log import end_changed
 from fc.config.errors import ConfigurationError, PlanChangedError
 from fc.config.gate import OPEN, Gate, pass_gate
@@ -26,12 +27,12 @@ from fc.config.guards import reasons_to_hold
 from fc.config.inventory import (
     Origin,
     owned_elsewhere,
-    read_inventory,
     released,
     relocate,
     write_inventory,
     write_revision,
 )
+from fc.config.marks import Parts
 from fc.config.previews import state_moved
 from fc.config.rows import RULES, TableRule
 
@@ -40,12 +41,13 @@ _OWNERS_SHARED = "SELECT pg_advisory_xact_lock_shared(hashtextextended('fc owner
 _OWNERS = "SELECT pg_advisory_xact_lock(hashtextextended('fc owners', 0))"
 _REQUEST_CHECKS = """
 UPDATE jobsets j SET check_requested_at = now(), next_check_at = now()
-FROM unnest($1::text[]) AS wanted(key), projects p
-WHERE p.id = j.project_id AND p.name || '/' || j.name = wanted.key
+FROM unnest($1::text[], $2::text[]) AS wanted(project, name), projects p
+WHERE p.name = wanted.project AND j.project_id = p.id AND j.name = wanted.name
 """
 _FINISHED = """
-SELECT p.name || '/' || j.name AS key FROM jobsets j JOIN projects p ON p.id = j.project_id
-JOIN unnest($1::text[]) AS wanted(key) ON p.name || '/' || j.name = wanted.key
+SELECT wanted.key FROM unnest($1::text[]) AS wanted(key)
+JOIN projects p ON p.name = split_part(wanted.key, '/', 1)
+JOIN jobsets j ON j.project_id = p.id AND p.name || '/' || j.name = wanted.key
 WHERE j.state = 'disabled'
 """
 _BATCH_ROWS = 1_000
@@ -87,10 +89,11 @@ async def make_guarded_plan(
     database: Database, source: str, resources: Mapping[ResourceId, Resource]
 ) -> tuple[Plan, tuple[str, ...]]:
     """As ``make_plan``, with the reasons for which the plan has to be confirmed; none: it need not be."""
-    async with database.transaction() as connection:
-        inventory, plan = await _plan(connection, source, resources)
+    # What is compared in steps must be the same at each of them.
+    async with database.snapshot() as connection:
+        difference, plan = await _plan(connection, source, resources)
         await refuse_takeover(connection, source, plan, resources)
-    return plan, reasons_to_hold(plan, inventory, resources)
+    return plan, _reasons(plan, difference)
 
 
 async def apply(
@@ -123,6 +126,7 @@ async def apply_within(
     confirmed: Collection[str] = (),
     gate: Gate = OPEN,
     started: float | None = None,
+    parts: Parts[Resource] | None = None,
 ) -> Applied:
     """Make the database as ``resources`` say: everything or nothing.
 
@@ -134,6 +138,7 @@ async def apply_within(
         confirmed: digests, or their beginnings, of plans that were confirmed though they remove much.
         gate: what else stands in the way.
         started: ``time.monotonic()`` of when the work on it began, for the recorded duration.
+        parts: ``resources`` by file, if that is known.
 
     Raises:
         PlanChangedError: the plan is not the one that was shown.
@@ -146,14 +151,14 @@ async def apply_within(
     delegates = not is_project_file(origin.source)
     if delegates and await has_files(connection):
         # Sources first, as every synchronisation does; what the files own may change until then, so plan again.
-        await lock_files(connection, (await _plan(connection, origin.source, resources))[1])
+        await lock_files(connection, (await _plan(connection, origin.source, resources, parts))[1])
     await connection.execute(_OWNERS_SHARED)
-    inventory, plan = await _plan(connection, origin.source, resources)
+    difference, plan = await _plan(connection, origin.source, resources, parts)
     if expected_digest is not None and plan.digest != expected_digest:
         raise PlanChangedError(expected_digest, plan.digest)
     await refuse_takeover(connection, origin.source, plan, resources)
-    reasons = pass_gate(plan, reasons_to_hold(plan, inventory, resources), gate, confirmed)
-    await relocate(connection, origin.source, moved(inventory, resources))
+    reasons = pass_gate(plan, _reasons(plan, difference), gate, confirmed)
+    await relocate(connection, origin.source, moved(difference.owned, difference.declared))
     if not plan.changes:
         return Applied(plan, None)
     await surrender(connection, plan)
@@ -191,10 +196,11 @@ async def lock_owners(connection: asyncpg.Connection) -> None:
 async def request_checks(connection: asyncpg.Connection, jobsets: Collection[str]) -> None:
     """Have these jobsets, by their keys, looked at now."""
     if jobsets:
-        await connection.execute(_REQUEST_CHECKS, list(jobsets))
+        pairs = [key.partition("/") for key in jobsets]
+        await connection.execute(_REQUEST_CHECKS, [one[0] for one in pairs], [one[2] for one in pairs])
 
 
-def jobsets_to_check(plan: Plan, resources: Iterable[ResourceId]) -> list[str]:
+def jobsets_to_check(plan: Plan, resources: Collection[ResourceId]) -> list[str]:
     """Keys of the jobsets whose next evaluation should not wait: what it depends on has changed. Pure."""
     keys: set[str] = set()
     projects: set[str] = set()
@@ -206,8 +212,10 @@ def jobsets_to_check(plan: Plan, resources: Iterable[ResourceId]) -> list[str]:
             keys.add(change.key.rpartition("/")[0])
         elif change.kind == "project" and differing & {"repository_url", "enabled"}:
             projects.add(change.key)
-    jobsets = (key for kind, key in resources if kind == "jobset")
-    return sorted(key for key in jobsets if key in keys or key.partition("/")[0] in projects)
+    if projects:
+        inside = (key for kind, key in resources if kind == "jobset")
+        keys |= {key for key in inside if key.partition("/")[0] in projects}
+    return sorted(key for key in keys if ("jobset", key) in resources)
 
 
 async def refuse_takeover(
@@ -248,14 +256,22 @@ async def refuse_takeover(
 
 
 async def _plan(
-    connection: asyncpg.Connection, source: str, resources: Mapping[ResourceId, Resource]
-) -> tuple[list[Owned], Plan]:
-    """What is owned, and what has to happen."""
-    inventory = await read_inventory(connection, source, resources)
-    taken = await adoptable(connection, resources)
+    connection: asyncpg.Connection,
+    source: str,
+    resources: Mapping[ResourceId, Resource],
+    parts: Parts[Resource] | None = None,
+) -> tuple[Difference, Plan]:
+    """What is not as declared, and what has to happen."""
+    found = await read_difference(connection, source, resources, parts)
+    # What git may take over is owned by nobody here, so it is a part of what differs.
+    taken = await adoptable(connection, found.declared)
     if not is_project_file(source):
-        taken |= await ceded(connection, inventory, resources)
-    return inventory, diff(inventory, resources, taken)
+        taken |= await ceded(connection, found.owned, found.declared)
+    return found, diff(found.owned, found.declared, taken, found.unchanged)
+
+
+def _reasons(plan: Plan, found: Difference) -> tuple[str, ...]:
+    return reasons_to_hold(plan, found.owned, found.declared, found.same)
 
 
 async def _rename(connection: asyncpg.Connection, plan: Plan) -> None:

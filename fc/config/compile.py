@@ -1,7 +1,6 @@
 """From what files declare to resources: merged over files, with keys, compared with one another. Pure."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
@@ -10,15 +9,18 @@ import msgspec
 
 from fc.base.collecting import in_batches, uncollected
 from fc.base.problems import Problem, sorted_problems
-from fc.config.declared import Declared, Entry, Fragment
+from fc.config.declared import Declared, Entry, Fragment, derived_names
 from fc.config.defaulting import Default, Defaulting, Scope
 from fc.config.language import KIND_BY_NAME, LIFE, SECTIONS, Fields, Kind
+from fc.config.marks import Part, Parts
 from fc.config.wording import did_you_mean
 
 ResourceId = tuple[str, str]
 """Kind and key."""
 Place = tuple[int, int]
 """Line and column."""
+_SHARING = {"user": "address", "api_key": "key"}
+"""What two resources of a kind may not have in common."""
 _BATCH_ENTRIES = 1_000
 """Declarations that are made to resources without a search for cycles; some milliseconds."""
 
@@ -81,6 +83,12 @@ class Flat:
     uses: tuple[Use, ...]
     missing: tuple[Problem, ...]
     """Fields that neither a declaration nor a default gives."""
+    part: Part[Resource]
+    """The same resources, once each."""
+    outer: tuple[Use, ...]
+    """What they need and the fragment does not declare."""
+    compared: tuple[Resource, ...]
+    """Those of which something is compared with others, beside their names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +100,8 @@ class Compiled:
     """Everything that is wrong, in every file; with any, the resources are not to be used."""
     dangling: frozenset[ResourceId] = frozenset()
     """What is needed and not declared here; each is a problem unless something else declares it."""
+    parts: Parts[Resource] = attribute(default_factory=dict)
+    """The same resources by file; none: not known, or something is declared twice."""
 
 
 class Compiler:
@@ -99,6 +109,7 @@ class Compiler:
 
     def __init__(self) -> None:
         self._flat: dict[int, tuple[Fragment, Scope, Flat]] = {}
+        self._made: list[tuple[object, Compiled]] = []
 
     def compile(
         self,
@@ -115,8 +126,12 @@ class Compiler:
             elsewhere: what they may need and others declare.
             project: whose own file they are; none: they are files of a configuration repository.
         """
+        listed = tuple(fragments)
+        given = (listed, tuple(tree_problems), frozenset(elsewhere), project)
+        for before, made in self._made:
+            if before == given:
+                return made
         known = {}
-        listed = list(fragments)
         defaulting = Defaulting(listed)
         for batch in in_batches(listed, _BATCH_ENTRIES, _entries):
             with uncollected():
@@ -128,9 +143,10 @@ class Compiler:
                         one = (fragment, scope, flatten(fragment, scope, project))
                     known[id(fragment)] = one
         self._flat = known
-        return _merge(
-            known.values(), [*tree_problems, *defaulting.problems], elsewhere, whole=not tree_problems
-        )
+        compiled = _merge(known.values(), [*given[1], *defaulting.problems], elsewhere, whole=not given[1])
+        # Two of them: without what others declare, and with it.
+        self._made = [*self._made[-1:], (given, compiled)]
+        return compiled
 
 
 def compile_fragments(fragments: Iterable[Fragment], tree_problems: Iterable[Problem] = ()) -> Compiled:
@@ -150,7 +166,15 @@ def flatten(fragment: Fragment, scope: Scope | None = None, project: str | None 
     inside, prefix = (None, "") if project is None else (KIND_BY_NAME["project"], f"{project}/")
     for document in fragment.documents:
         gathered.take_sections(document, inside, prefix)
-    return Flat(tuple(gathered.resources), tuple(gathered.uses), tuple(gathered.missing))
+    part = Part({one.id: one for one, _ in gathered.resources})
+    return Flat(
+        tuple(gathered.resources),
+        tuple(gathered.uses),
+        tuple(gathered.missing),
+        part,
+        tuple(use for use in gathered.uses if (use.kind, use.key) not in part.resources),
+        tuple(one for one, _ in gathered.resources if one.kind in _SHARING or one.renamed_from is not None),
+    )
 
 
 def _entries(fragment: Fragment) -> int:
@@ -172,7 +196,7 @@ class _Gathered:
         kinds = SECTIONS[parent.name if parent else None]
         for section, entries in declared.sections.items():
             kind = kinds[section]
-            names = _derived_names(entries)
+            names = derived_names(entries)
             for entry, name in zip(entries, names, strict=True):
                 self._take(kind, entry, prefix, name)
 
@@ -240,21 +264,6 @@ class _Gathered:
             self.take_sections(declared, kind, f"{key}/")
 
 
-def _derived_names(entries: list[Entry]) -> list[str]:
-    """Names of declarations: their own, or for those in lists the type, with the repository if one type comes twice."""
-    types = Counter(entry.declared.fields["type"] for entry in entries if entry.name is None)
-    names = []
-    for entry in entries:
-        fields = entry.declared.fields
-        name = entry.name if entry.name is not None else fields.get("name")
-        if name is None:
-            name = fields["type"]
-            if types[name] > 1 and "repository" in fields:
-                name = f"{name}:{fields['repository']}"
-        names.append(name)
-    return names
-
-
 def _merge(
     known: Iterable[tuple[Fragment, Scope, Flat]],
     found: Iterable[Problem],
@@ -263,14 +272,24 @@ def _merge(
     whole: bool,
 ) -> Compiled:
     resources: dict[ResourceId, Resource] = {}
-    uses: list[Use] = []
     problems = list(found)
+    flats = []
     for fragment, _scope, flat in known:
-        problems += fragment.problems
+        problems += [*fragment.problems, *flat.missing]
         whole = whole and fragment.whole
-        uses += flat.uses
-        problems += flat.missing
-        problems += _put(resources, flat)
+        flats.append(flat)
+        resources.update(flat.part.resources)
+    if len(resources) == sum(len(flat.resources) for flat in flats):
+        # Each stands in one place, so what a file has itself need not be looked for in all of them.
+        uses = [use for flat in flats for use in flat.outer]
+        compared = [one for flat in flats for one in flat.compared]
+        parts = {flat.resources[0][0].file: flat.part for flat in flats if flat.resources}
+    else:
+        resources = {}
+        for flat in flats:
+            problems += _put(resources, flat)
+        uses = [use for flat in flats for use in flat.uses]
+        compared, parts = list(resources.values()), {}
     # A file that cannot be read may hold what seems to be missing.
     dangling = [
         use
@@ -278,10 +297,10 @@ def _merge(
         if whole and (use.kind, use.key) not in resources and (use.kind, use.key) not in elsewhere
     ]
     problems += _dangling(resources, dangling)
-    problems += _shared(resources)
-    problems += _wrong_renames(resources)
+    problems += _shared(compared)
+    problems += _wrong_renames(compared, resources)
     missing = frozenset((use.kind, use.key) for use in dangling)
-    return Compiled(resources, sorted_problems(problems), missing)
+    return Compiled(resources, sorted_problems(problems), missing, parts)
 
 
 def _put(resources: dict[ResourceId, Resource], flat: Flat) -> list[Problem]:
@@ -328,17 +347,19 @@ def _dangling(resources: dict[ResourceId, Resource], uses: list[Use]) -> list[Pr
     return problems
 
 
-def _shared(resources: dict[ResourceId, Resource]) -> list[Problem]:
+def _shared(compared: Iterable[Resource]) -> list[Problem]:
     """What two resources may not have in common: the address of users, the secret of API keys."""
     problems = []
     first: dict[tuple[str, str], Resource] = {}
-    for resource in resources.values():
-        if resource.kind == "user":
-            value, what = str(resource.fields.get("email", "")).casefold(), "address"
-        elif resource.kind == "api_key":
-            value, what = resource.secrets.get("key", ("", None))[0], "key"
-        else:
+    for resource in compared:
+        if resource.kind not in _SHARING:
             continue
+        what = _SHARING[resource.kind]
+        value = (
+            str(resource.fields.get("email", "")).casefold()
+            if resource.kind == "user"
+            else resource.secrets.get("key", ("", None))[0]
+        )
         other = first.setdefault((resource.kind, value), resource) if value else resource
         if other is not resource:
             message = f"{_called(resource)} has the same {what} as {_called(other)} at {other.file}:{other.line}:{other.column}"
@@ -346,11 +367,11 @@ def _shared(resources: dict[ResourceId, Resource]) -> list[Problem]:
     return problems
 
 
-def _wrong_renames(resources: Mapping[ResourceId, Resource]) -> list[Problem]:
+def _wrong_renames(compared: Iterable[Resource], resources: Mapping[ResourceId, Resource]) -> list[Problem]:
     """What is wrong with renames whatever git owns: chains and swaps among them."""
     problems = []
     first: dict[ResourceId, Resource] = {}
-    for resource in resources.values():
+    for resource in compared:
         if resource.renamed_from is None:
             continue
         old = (resource.kind, resource.renamed_from.key)

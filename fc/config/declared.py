@@ -1,5 +1,6 @@
 """What a file declares, checked against the language, before names are compared over files."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -64,3 +65,18 @@ class Fragment:
     """Files it takes in, by their paths: with other contents there it is another fragment."""
     settled: bool = True
     """False: something could not be decrypted; another time it may."""
+
+
+def derived_names(entries: list[Entry]) -> list[str]:
+    """Names of declarations: their own, or for those in lists the type, with the repository if one type comes twice."""
+    types = Counter(entry.declared.fields["type"] for entry in entries if entry.name is None)
+    names = []
+    for entry in entries:
+        fields = entry.declared.fields
+        name = entry.name if entry.name is not None else fields.get("name")
+        if name is None:
+            name = fields["type"]
+            if types[name] > 1 and "repository" in fields:
+                name = f"{name}:{fields['repository']}"
+        names.append(name)
+    return names

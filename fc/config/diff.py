@@ -128,12 +128,13 @@ def diff(
     inventory: Iterable[Owned],
     resources: Mapping[ResourceId, Resource],
     adoptable: Mapping[ResourceId, Fields] = MappingProxyType({}),
+    unchanged: int = 0,
 ) -> Plan:
     """The changes that make what git owns equal to what it declares.
 
     Removals come first, what refers before what it refers to, so that an address or a key is free for whoever gets
     it next. Then everything else, what is referred to before what refers. ``adoptable`` is what git does not own but
-    may take over, with what it says.
+    may take over, with what it says. ``unchanged`` is how many more there are that are the same on both sides.
     """
     owned = {(one.kind, one.key): one for one in inventory}
     removals = [
@@ -160,7 +161,7 @@ def diff(
     removals.sort(key=lambda change: (-KIND_ORDER[change.kind], change.key))
     others.sort(key=lambda change: (KIND_ORDER[change.kind], change.key))
     changes = (*removals, *others)
-    return Plan(changes, _digest(changes), len(owned))
+    return Plan(changes, _digest(changes), len(owned) + unchanged)
 
 
 def moved(inventory: Iterable[Owned], resources: Mapping[ResourceId, Resource]) -> list[Resource]:

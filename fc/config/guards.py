@@ -1,7 +1,7 @@
 """Prune guards: which plans remove so much that somebody has to say yes to them first. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from fc.config.compile import Resource, ResourceId
 from fc.config.diff import Change, Owned, Plan
@@ -12,10 +12,15 @@ SHARE = 0.25
 FEW = 3
 """So many of a kind may always be removed."""
 _NAMED = 5
+_ADMITTED = frozenset(("user", "api_key"))
+"""Kinds that can have the role admin."""
 
 
 def reasons_to_hold(
-    plan: Plan, inventory: Iterable[Owned], resources: Mapping[ResourceId, Resource]
+    plan: Plan,
+    inventory: Iterable[Owned],
+    resources: Mapping[ResourceId, Resource],
+    same: Callable[[], Iterable[Resource]] = tuple,
 ) -> tuple[str, ...]:
     """Why ``plan`` is not applied before it was confirmed, one sentence each; none: nothing speaks against it.
 
@@ -23,13 +28,14 @@ def reasons_to_hold(
         plan: made from ``inventory`` and ``resources``.
         inventory: with the contents of everything that differs.
         resources: what is declared.
+        same: what is declared and owned beside these, and equal; asked for only if it matters.
     """
     owned = list(inventory)
     gone = [change for change in plan.changes if change.action == "delete"]
     return (
-        *([_everything(plan)] if plan.removes_everything else _large_shares(gone, owned)),
+        *([_everything(plan)] if plan.removes_everything else _large_shares(gone, owned, same)),
         *_protected(gone),
-        *_last_admins(owned, resources),
+        *_last_admins(owned, resources, same),
     )
 
 
@@ -40,13 +46,17 @@ def _everything(plan: Plan) -> str:
     )
 
 
-def _large_shares(gone: Iterable[Change], owned: Iterable[Owned]) -> list[str]:
-    removed = Counter(change.kind for change in gone)
-    there = Counter(one.kind for one in owned)
+def _large_shares(
+    gone: Iterable[Change], owned: Iterable[Owned], same: Callable[[], Iterable[Resource]]
+) -> list[str]:
+    removed = {kind: count for kind, count in Counter(one.kind for one in gone).items() if count > FEW}
+    if not removed:
+        return []
+    there = Counter(one.kind for one in owned) + Counter(one.kind for one in same())
     return [
         f"it would remove {count} of {there[kind]} {KIND_BY_NAME[kind].section.replace('_', ' ')}, more than {SHARE:.0%}"
         for kind, count in removed.items()
-        if count > FEW and count > SHARE * there[kind]
+        if count > SHARE * there[kind]
     ]
 
 
@@ -60,15 +70,23 @@ def _protected(gone: Iterable[Change]) -> list[str]:
     return [*reasons, f"it would remove {more} more that are protected"] if more > 0 else reasons
 
 
-def _last_admins(owned: Iterable[Owned], resources: Mapping[ResourceId, Resource]) -> list[str]:
+def _last_admins(
+    owned: Iterable[Owned],
+    resources: Mapping[ResourceId, Resource],
+    same: Callable[[], Iterable[Resource]],
+) -> list[str]:
     """The last admin: a user or a key. Whoever made a row by hand may have left, so only what git owns counts."""
     # What does not differ was not read from the inventory: then it says what is declared.
     before: dict[ResourceId, Fields] = {
         (one.kind, one.key): one.fields if one.fields is not None else resources[one.kind, one.key].fields
         for one in owned
-        if one.kind in {"user", "api_key"}
+        if one.kind in _ADMITTED
     }
-    after = {one: resource.fields for one, resource in resources.items() if one[0] in {"user", "api_key"}}
+    after = {one: resource.fields for one, resource in resources.items() if one[0] in _ADMITTED}
+    if before == after:
+        return []
+    kept = {one.id: one.fields for one in same() if one.kind in _ADMITTED}
+    before, after = before | kept, after | kept
     admins = _admins(before)
     if not admins or _admins(after):
         return []

@@ -101,11 +101,21 @@ async def read_inventory(
     """
     found = [Owned(**row) for row in await connection.fetch(_HEADS, source)]
     heads = follow_renames(found, resources)
+    return await with_contents(connection, source, heads, resources)
+
+
+async def with_contents(
+    connection: asyncpg.Connection,
+    source: str,
+    heads: list[Owned],
+    resources: Mapping[ResourceId, Resource],
+) -> list[Owned]:
+    """``heads`` of what ``source`` owns, with their contents where ``resources`` do not say the same."""
     ids = differing_ids(heads, resources)
     if not ids:
         return heads
     stored = {(one.kind, one.was or one.key) for one in heads if (one.kind, one.key) in ids}
-    rows = await connection.fetch(_CONTENTS, source, *_columns(stored))
+    rows = await connection.fetch(_CONTENTS, source, *id_columns(stored))
     contents = {(row["kind"], row["key"]): row["content"] for row in rows}
     # Most of many thousands are as they were: only the others are made anew.
     return [
@@ -120,19 +130,19 @@ async def owned_elsewhere(
     connection: asyncpg.Connection, source: str, ids: Iterable[ResourceId]
 ) -> dict[ResourceId, str]:
     """Which of ``ids`` another source owns, and at which place."""
-    rows = await connection.fetch(_OTHERS, source, *_columns(ids))
+    rows = await connection.fetch(_OTHERS, source, *id_columns(ids))
     return {(row["kind"], row["key"]): f"{row['source']}: {row['file']}:{row['line']}" for row in rows}
 
 
 async def owned_by_others(database: Database, source: str, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """Which of ``ids`` another source owns; what projects' own files own does not count: nothing may rest on it."""
-    rows = await database.fetch(_OTHERS, source, *_columns(ids))
+    rows = await database.fetch(_OTHERS, source, *id_columns(ids))
     return {(row["kind"], row["key"]) for row in rows if not row["source"].startswith(PROJECT_SOURCE)}
 
 
 async def released(connection: asyncpg.Connection, ids: Iterable[ResourceId]) -> set[ResourceId]:
     """Which of ``ids`` were removed from git the last time it said anything about them."""
-    return {(row["kind"], row["key"]) for row in await connection.fetch(_RELEASED, *_columns(ids))}
+    return {(row["kind"], row["key"]) for row in await connection.fetch(_RELEASED, *id_columns(ids))}
 
 
 async def relocate(connection: asyncpg.Connection, source: str, moved: Iterable[Resource]) -> None:
@@ -153,7 +163,7 @@ async def write_inventory(
         if change.action == "delete" or change.was is not None
     ]
     if gone:
-        await connection.execute(_FORGET, source, *_columns(gone))
+        await connection.execute(_FORGET, source, *id_columns(gone))
     kept = (change for change in plan.changes if change.action != "delete")
     for batch in in_batches(kept, _BATCH_ROWS):
         await connection.execute(_REMEMBER, source, revision, [_inventory_row(change) for change in batch])
@@ -208,7 +218,8 @@ async def write_revision(
     return revision
 
 
-def _columns(ids: Iterable[ResourceId]) -> tuple[list[str], list[str]]:
+def id_columns(ids: Iterable[ResourceId]) -> tuple[list[str], list[str]]:
+    """Kinds and keys, each in a list, as SQL takes them. Pure."""
     kinds_and_keys = list(ids)
     return [kind for kind, _ in kinds_and_keys], [key for _, key in kinds_and_keys]
 

@@ -30,7 +30,7 @@ from fc.config.load import Loaded, Loader
 from fc.config.outside import Surroundings
 from fc.config.previews import base_moved
 from fc.config.scopes import within
-from fc.config.sealing import seal
+from fc.config.sealing import seal, seals
 from fc.config.vetting import Vetting, needs_history
 from fc.config.windows import window_state
 
@@ -201,11 +201,9 @@ class Synchronizer:
     async def _apply(self, this: _Try, compiled: Compiled, moved: Move | None) -> None:
         if compiled.problems:
             raise ConfigurationError(compiled.problems)
-        seals = frozenset(
-            (one.kind, one.key, one.seal) for one in compiled.resources.values() if one.seal is not None
-        )
+        sealed = seals(compiled)
         latest = await sources.latest_revision(self._database, self._name)
-        if self._seen == _Seen(this.commit, seals, latest):
+        if self._seen == _Seen(this.commit, sealed, latest):
             await sources.finish_synced(self._database, this.held, this.commit, self._poll)
             return
         origin = Origin(self._name, await self._mirror.commit_info(this.commit), this.signer)
@@ -216,12 +214,18 @@ class Synchronizer:
             by_person = await sources.confirmed(connection, self._name)
             gate = Gate(moved, not windows.open, windows.changes_at, by_person)
             applied = await apply_within(
-                connection, origin, compiled.resources, confirmed=trailers, gate=gate, started=this.started
+                connection,
+                origin,
+                compiled.resources,
+                confirmed=trailers,
+                gate=gate,
+                started=this.started,
+                parts=compiled.parts,
             )
             latest = await sources.latest_revision(connection, self._name)
             await sources.finish_synced(connection, this.held, this.commit, self._poll)
             await base_moved(connection, self._name, this.commit)
-        self._seen = _Seen(this.commit, seals, latest)
+        self._seen = _Seen(this.commit, sealed, latest)
         if applied.revision is not None:
             seconds = round(time.monotonic() - this.started, 3)
             log.info(

@@ -221,3 +221,43 @@ def test_a_fragment_that_comes_again_is_not_flattened_again() -> None:
     assert after["project", "a"] is before["project", "a"]
     assert after["project", "b"] is not before["project", "b"]
     assert ("jobset", "b/main") in after
+
+
+def test_what_is_compiled_again_is_the_same_unless_anything_it_is_made_from_is_not() -> None:
+    compiler = Compiler()
+    files = (
+        fragment(project("a", main="x"), "a.yaml"),
+        fragment("projects: {b: {channels: {c: {jobset: d}}}}"),
+    )
+    made = compiler.compile(files)
+    assert compiler.compile(files) is made
+    assert compiler.compile(list(files)) is made
+    others = {("jobset", "b/d")}
+    with_others = compiler.compile(files, (), others)
+    assert len(with_others.problems) < len(made.problems)
+    # As each look of the service does it: without what others declare, then with it.
+    assert compiler.compile(files) is made
+    assert compiler.compile(files, (), others) is with_others
+    broken = compiler.compile(files, [Problem("z.yaml", 1, 1, "cannot be read")])
+    assert "cannot be read" in {one.message for one in broken.problems}
+    assert compiler.compile(files[:1]).resources.keys() == {("project", "a"), ("jobset", "a/main")}
+
+
+def test_resources_are_known_by_their_files_unless_one_is_declared_twice() -> None:
+    made = compiled({"a.yaml": project("a", main="x"), "b.yaml": project("b"), "c.yaml": "# nothing\n"})
+    assert {file: list(part.resources) for file, part in made.parts.items()} == {
+        "a.yaml": [("project", "a"), ("jobset", "a/main")],
+        "b.yaml": [("project", "b")],
+    }
+    assert compiled({"a.yaml": project("a"), "b.yaml": project("a")}).parts == {}
+
+
+def test_what_a_file_needs_may_stand_in_another_one() -> None:
+    made = compiled(
+        {
+            "a.yaml": "projects: {p: {repository_url: /srv/p, members: {u: admin, v: admin}}}",
+            "b.yaml": "users: {u: {email: u@x}}",
+        }
+    )
+    (problem,) = made.problems
+    assert problem.message.startswith("there is no user 'v'")

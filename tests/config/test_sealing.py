@@ -3,7 +3,7 @@
 import hashlib
 
 from fc.base.secrets import Secrets
-from fc.config.sealing import seal
+from fc.config.sealing import seal, seals
 from tests.support.configuration import WHOLE, compiled, shown, value_of
 
 
@@ -50,3 +50,27 @@ def test_two_keys_of_one_value_are_refused_without_showing_it() -> None:
     assert shown(made.problems) == [
         "fc.yaml:1:42: key: the secret 'y' has the same value as the key of api key 'a'"
     ]
+
+
+def value_a(_: object) -> str:
+    return "a"
+
+
+def value_b(_: object) -> str:
+    return "b"
+
+
+def test_the_mark_of_a_file_changes_with_a_secret_and_that_of_others_does_not() -> None:
+    made = compiled(
+        {"a.yaml": "api_keys: {k: {key: !secret s, role: admin}}", "b.yaml": "users: {u: {email: u@x}}"}
+    )
+    assert not made.problems
+    first, same, rotated = (seal(made, given) for given in (value_a, value_a, value_b))
+    assert first.parts["a.yaml"].mark == same.parts["a.yaml"].mark != rotated.parts["a.yaml"].mark
+    assert first.parts["b.yaml"] is rotated.parts["b.yaml"]
+    for one in (first, rotated):
+        assert one.resources == {
+            key: found for part in one.parts.values() for key, found in part.resources.items()
+        }
+    assert seals(first) == seals(same) != seals(rotated)
+    assert {key for _, key, _ in seals(first)} == {"k"}
