@@ -57,6 +57,8 @@ class PreviewLoop(Loop):
             self._cleared = True
         if not self.previewers:
             return False
+        for source, number in await previews.close_found(self._database):
+            log.info("pull request is closed", reason="its forge says so", source=source, number=number)
         held = await previews.claim(self._database, self.previewers)
         if held is None:
             return False

@@ -25,7 +25,7 @@ INSERT INTO config_previews AS p (source, number, title, author, url, head_hash,
 VALUES ($1, $2, $3, $4, $5, $6, clock_timestamp(), clock_timestamp())
 ON CONFLICT (source, number) DO UPDATE SET
     title = EXCLUDED.title, author = COALESCE(EXCLUDED.author, p.author), url = COALESCE(EXCLUDED.url, p.url),
-    head_hash = EXCLUDED.head_hash, closed_at = NULL,
+    head_hash = EXCLUDED.head_hash, closed_at = NULL, looked_at = clock_timestamp(), found_closed_at = NULL,
     status = CASE WHEN MOVED THEN 'pending' ELSE p.status END,
     message = CASE WHEN MOVED THEN NULL ELSE p.message END,
     plan = CASE WHEN MOVED THEN '{}'::jsonb ELSE p.plan END,
@@ -56,6 +56,12 @@ _CLOSE_CLAIMED = """
 UPDATE config_previews SET status = 'closed', closed_at = now(), requested_at = NULL, next_plan_at = NULL,
     report_pending_since = NULL, claim_token = NULL, lease_until = NULL, failures = 0
 WHERE id = $1 AND claim_token = $2 AND status <> 'closed'
+"""
+_CLOSE_FOUND = """
+UPDATE config_previews SET status = 'closed', closed_at = now(), requested_at = NULL, next_plan_at = NULL,
+    report_pending_since = NULL, claim_token = NULL, lease_until = NULL
+WHERE status <> 'closed' AND found_closed_at IS NOT NULL
+RETURNING source, number
 """
 _CLOSE_OTHERS = """
 UPDATE config_previews SET status = 'closed', closed_at = now(), requested_at = NULL, next_plan_at = NULL,
@@ -193,6 +199,11 @@ async def state_moved(connection: Database | asyncpg.Connection) -> None:
 async def close_others(database: Database, previewed: Iterable[str]) -> None:
     """Close what belongs to sources that are not previewed any more."""
     await database.execute(_CLOSE_OTHERS, list(previewed))
+
+
+async def close_found(database: Database) -> list[tuple[str, int]]:
+    """Close what its forge, asked, said is closed; sources and numbers."""
+    return [(row["source"], row["number"]) for row in await database.fetch(_CLOSE_FOUND)]
 
 
 async def claim(database: Database, sources: Iterable[str]) -> Claim | None:

@@ -78,3 +78,20 @@ def status_request(base_url: str, status: Status) -> ForgeRequest:
             "target_url": status.target_url,
         },
     )
+
+
+def pull_request_request(base_url: str, repository: str, number: int) -> ForgeRequest:
+    """GET /api/v1/repos/{owner}/{repo}/pulls/{index}; ``base_url`` is that of the site.
+
+    Raises:
+        StatusError: the base URL or the repository is not what it must be.
+    """
+    owner, name = split_owner(repository)
+    return ForgeRequest(
+        url=join_url(base_url, "/api/v1", f"/repos/{owner}/{name}/pulls/{number}"),
+        headers={"Accept": "application/json"},
+        token_header="Authorization",  # noqa: S106 - the name of a header, no token
+        token_prefix="token ",  # noqa: S106 - what stands before a token
+        method="GET",
+        body={},
+    )

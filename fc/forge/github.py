@@ -223,3 +223,20 @@ def status_request(base_url: str, status: Status) -> ForgeRequest:
             "target_url": status.target_url,
         },
     )
+
+
+def pull_request_request(base_url: str, repository: str, number: int) -> ForgeRequest:
+    """GET /repos/{owner}/{repo}/pulls/{number}; ``base_url`` is that of the API.
+
+    Raises:
+        StatusError: the base URL or the repository is not what it must be.
+    """
+    owner, name = split_owner(repository)
+    return ForgeRequest(
+        url=join_url(base_url, "", f"/repos/{owner}/{name}/pulls/{number}"),
+        headers=HEADERS,
+        token_header="Authorization",  # noqa: S106 - the name of a header, no token
+        token_prefix="Bearer ",  # noqa: S106 - what stands before a token
+        method="GET",
+        body={},
+    )

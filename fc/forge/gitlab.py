@@ -129,12 +129,7 @@ def status_request(base_url: str, status: Status) -> ForgeRequest:
     Raises:
         StatusError: the base URL, the project or the commit is not what it must be.
     """
-    if not _PROJECT.fullmatch(status.repository):
-        message = (
-            f"{status.repository!r} is no GitLab project; write its full path (group/project) or its number"
-        )
-        raise StatusError(message)
-    project = quote(status.repository, safe="")
+    project = _in_path(status.repository)
     return ForgeRequest(
         url=join_url(base_url, "/api/v4", f"/projects/{project}/statuses/{status.checked_sha}"),
         headers={"Accept": "application/json"},
@@ -147,6 +142,34 @@ def status_request(base_url: str, status: Status) -> ForgeRequest:
             "target_url": status.target_url,
         },
     )
+
+
+def merge_request_request(base_url: str, project: str, number: int) -> ForgeRequest:
+    """GET /api/v4/projects/{id}/merge_requests/{iid}; ``base_url`` is that of the site.
+
+    Raises:
+        StatusError: the base URL or the project is not what it must be.
+    """
+    return ForgeRequest(
+        url=join_url(base_url, "/api/v4", f"/projects/{_in_path(project)}/merge_requests/{number}"),
+        headers={"Accept": "application/json"},
+        token_header="PRIVATE-TOKEN",  # noqa: S106 - the name of a header, no token
+        token_prefix="",
+        method="GET",
+        body={},
+    )
+
+
+def _in_path(project: str) -> str:
+    """A project, safe to stand in a path.
+
+    Raises:
+        StatusError: it is none.
+    """
+    if not _PROJECT.fullmatch(project):
+        message = f"{project!r} is no GitLab project; write its full path (group/project) or its number"
+        raise StatusError(message)
+    return quote(project, safe="")
 
 
 def _parse_push(text: bytes) -> Push:

@@ -1,4 +1,4 @@
-"""The two loops of reporting: flags become tasks, tasks are sent."""
+"""The loops of reporting: flags become tasks, tasks are sent, and forges are asked what no hook said."""
 
 import asyncio
 import random
@@ -20,6 +20,7 @@ from fc.report.installation_tokens import InstallationTokens
 from fc.report.pauses import Pauses
 from fc.report.planner import plan_batch
 from fc.report.post import LONGEST_POST, Poster
+from fc.report.pull_request_loop import LookingAfter
 from fc.report.queue import (
     LEASE,
     Task,
@@ -42,8 +43,8 @@ log = structlog.get_logger(__name__)
 
 
 def make_loops(services: Services) -> list[Loop]:
-    """Planning and sending."""
-    return [Planning(services), Sending(services)]
+    """Planning, sending, and looking after pull requests."""
+    return [Planning(services), Sending(services), LookingAfter(services)]
 
 
 class Planning(Loop):

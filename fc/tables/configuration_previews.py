@@ -56,6 +56,10 @@ class ConfigPreview(Table, tablename="config_previews"):
     """Its commit status is to be planned; none: nothing to report."""
     created_at = Timestamptz()
     """When it was first heard of."""
+    looked_at = Timestamptz()
+    """When its forge last said how it stands: in a hook, or asked by report."""
+    found_closed_at = Timestamptz(default=None, null=True)
+    """When its forge, asked, said that it is closed or goes elsewhere; config closes it then."""
     closed_at = Timestamptz(default=None, null=True)
     """When it was merged or closed."""
 

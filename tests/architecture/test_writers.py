@@ -76,7 +76,10 @@ WRITERS: dict[str, dict[str, Right]] = {
     "config_changes": {"config": INSERTS},
     "config_resources": {"config": ALL},
     "config_adoptions": {"config": ALL},
-    "config_previews": {"config": ALL, "report": updates("report_pending_since")},
+    "config_previews": {
+        "config": ALL,
+        "report": updates("report_pending_since", "looked_at", "found_closed_at", "requested_at"),
+    },
     "config_drift": {"config": ALL},
     "config_turns": {"config": updates("done_at")},
     "evaluations": {"evaluate": ALL, "report": updates("notification_pending_since")},

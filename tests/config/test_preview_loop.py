@@ -147,6 +147,47 @@ async def again(database: Database, head: str) -> int:
         return await previews.rerun(connection, ["default"], head)
 
 
+async def test_what_its_forge_says_is_closed_is_closed_and_the_others_go_on(
+    database: Database, repository: Repository, loop: PreviewLoop
+) -> None:
+    for number in (1, 2):
+        await heard(database, offer(repository, {f"n{number}.yaml": project(f"n{number}")}, number), number)
+    held = await previews.claim(database, ["default"])
+    assert held is not None
+    await database.execute(
+        "UPDATE config_previews SET found_closed_at = now() WHERE number = $1", held.number
+    )
+    while await loop.turn():
+        pass
+    assert not await previews.finish(database, held, previews.Outcome("planned", "late", "a" * 40, "b" * 40))
+    other = 3 - held.number
+    assert (await seen(database, held.number)).preview.status == "closed"
+    assert (await seen(database, other)).preview.status == "planned"
+
+
+async def test_what_was_found_closed_and_is_heard_of_again_is_open(
+    database: Database, repository: Repository, loop: PreviewLoop
+) -> None:
+    head = offer(repository, {"new.yaml": project("r")})
+    await heard(database, head)
+    await database.execute(
+        "UPDATE config_previews SET found_closed_at = now(), looked_at = now() - interval '1 hour'"
+    )
+    await heard(database, head, action="reopened")
+    assert await database.fetchval(
+        "SELECT found_closed_at IS NULL AND looked_at > now() - interval '1 minute' FROM config_previews"
+    )
+    assert await loop.turn()
+    assert (await seen(database)).preview.status == "planned"
+    # Closed for good, it is opened again like any other.
+    await database.execute("UPDATE config_previews SET found_closed_at = now()")
+    assert not await loop.turn()
+    assert (await seen(database)).preview.status == "closed"
+    await heard(database, head, action="reopened")
+    assert await loop.turn()
+    assert (await seen(database)).preview.status == "planned"
+
+
 async def test_one_that_is_stopped_hands_its_work_back(
     database: Database, repository: Repository, loop: PreviewLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -94,3 +94,12 @@ def test_the_token_goes_where_gitea_wants_it() -> None:
 def test_each_state_has_one_of_gitea_s_words(state: State, theirs: str) -> None:
     status = msgspec.structs.replace(STATUS, state=state)
     assert gitea.status_request("https://git.example.org", status).body["state"] == theirs
+
+
+def test_a_pull_request_is_asked_about() -> None:
+    request = gitea.pull_request_request("https://git.example.org/api/v1", "tools/hello", 7)
+    assert (request.method, request.url) == (
+        "GET",
+        "https://git.example.org/api/v1/repos/tools/hello/pulls/7",
+    )
+    assert request.headers_with("t0ken")["Authorization"] == "token t0ken"

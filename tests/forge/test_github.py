@@ -208,3 +208,12 @@ def test_each_state_has_one_of_github_s_words(state: State, theirs: str) -> None
 def test_a_repository_without_an_owner_is_refused() -> None:
     with pytest.raises(StatusError, match="owner/name"):
         github.status_request("https://api.github.com", msgspec.structs.replace(STATUS, repository="hello"))
+
+
+def test_a_pull_request_is_asked_about() -> None:
+    request = github.pull_request_request("https://ghe.example.org/api/v3", "tools/hello", 7)
+    assert (request.method, request.url) == (
+        "GET",
+        "https://ghe.example.org/api/v3/repos/tools/hello/pulls/7",
+    )
+    assert request.headers_with("t0ken")["Authorization"] == "Bearer t0ken"

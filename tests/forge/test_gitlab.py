@@ -150,3 +150,13 @@ def test_what_is_no_project_is_refused(repository: str) -> None:
 def test_each_state_has_one_of_gitlab_s_words(state: State, theirs: str) -> None:
     status = msgspec.structs.replace(STATUS, state=state)
     assert gitlab.status_request("https://gitlab.com", status).body["state"] == theirs
+
+
+def test_a_merge_request_is_asked_about() -> None:
+    request = gitlab.merge_request_request("https://gitlab.example.org", "group/tools/hello", 7)
+    assert (request.method, request.url) == (
+        "GET",
+        "https://gitlab.example.org/api/v4/projects/group%2Ftools%2Fhello/merge_requests/7",
+    )
+    assert request.headers_with("t0ken")["PRIVATE-TOKEN"] == "t0ken"
+    assert gitlab.merge_request_request("https://h", "15", 7).url.endswith("/projects/15/merge_requests/7")

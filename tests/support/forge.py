@@ -1,13 +1,15 @@
 """The stand-in forge with faults, and a receiver of webhooks: third-party HTTP as it really behaves."""
 
 import asyncio
+import re
 from collections import deque
-from typing import Literal
+from typing import Any, Literal
+from urllib.parse import unquote
 
 import msgspec
 from typing_extensions import override
 
-from fc.cli.demo.forge import StandInForge
+from fc.cli.demo.forge import Dialect, StandInForge
 from fc.cli.demo.http_server import HttpAnswer, HttpRequest, HttpServer
 
 
@@ -28,6 +30,21 @@ LIMITED = Fault(
 )
 
 
+_PULL_REQUESTS: tuple[tuple[Dialect, re.Pattern[str]], ...] = (
+    ("gitea", re.compile(r"/api/v1/repos/([^/]+/[^/]+)/pulls/(\d+)")),
+    ("gitlab", re.compile(r"/api/v4/projects/([^/]+)/merge_requests/(\d+)")),
+    ("github", re.compile(r"/repos/([^/]+/[^/]+)/pulls/(\d+)")),
+)
+
+
+class KnownPullRequest(msgspec.Struct):
+    """A pull request as a forge knows it."""
+
+    head: str
+    state: Literal["open", "closed", "merged"] = "open"
+    base: str = "main"
+
+
 class FaultyForge(StandInForge):
     """A forge with bad days. Faults of ``next_faults`` come first, each once; ``fault`` stays."""
 
@@ -42,6 +59,18 @@ class FaultyForge(StandInForge):
         self.at_once = 0
         """Most requests that were under way at the same time."""
         self._under_way = 0
+        self.pull_requests: dict[tuple[str, int], KnownPullRequest] = {}
+        """By repository and number."""
+
+    @override
+    async def answer(self, request: HttpRequest) -> HttpAnswer:
+        for dialect, route in _PULL_REQUESTS:
+            if request.method == "GET" and (match := route.fullmatch(request.path)):
+                if not self._may_enter(dialect, request):
+                    return _say(401, "Bad credentials")
+                found = self.pull_requests.get((unquote(match[1]), int(match[2])))
+                return _say(404, "Not Found") if found is None else _shown(dialect, int(match[2]), found)
+        return await super().answer(request)
 
     @override
     async def respond(self, request: HttpRequest, writer: asyncio.StreamWriter) -> None:
@@ -81,6 +110,26 @@ class WebhookReceiver(HttpServer):
     async def answer(self, request: HttpRequest) -> HttpAnswer:
         self.requests.append(request)
         return HttpAnswer(self.code, b"", "text/plain", self.headers)
+
+
+def _shown(dialect: Dialect, number: int, found: KnownPullRequest) -> HttpAnswer:
+    """As each forge shows a pull request."""
+    if dialect == "gitlab":
+        state = {"open": "opened"}.get(found.state, found.state)
+        said: dict[str, Any] = {"iid": number, "state": state, "target_branch": found.base, "sha": found.head}
+    else:
+        said = {
+            "number": number,
+            "state": "open" if found.state == "open" else "closed",
+            "merged": found.state == "merged",
+            "base": {"ref": found.base, "sha": "0" * 40},
+            "head": {"ref": "topic", "sha": found.head, "repo": None},
+        }
+    return HttpAnswer(200, msgspec.json.encode(said | {"id": 1000 + number, "title": "Say goodbye"}))
+
+
+def _say(code: int, message: str) -> HttpAnswer:
+    return HttpAnswer(code, msgspec.json.encode({"message": message}))
 
 
 async def _write_for_ever(writer: asyncio.StreamWriter) -> None:
