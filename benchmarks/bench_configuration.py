@@ -213,6 +213,7 @@ def main() -> None:
         "largest_to_smallest": round(max(costs.values()) / min(costs.values()), 2),
         "one_line_changed_ms": {size: one["one_line_changed_ms"] for size, one in results.items()},
         "nothing_changed_ms": {size: one["nothing_changed_ms"] for size, one in results.items()},
+        "one_line_changed": {size: one["one_line_changed"] for size, one in results.items()},
         "nothing_changed": {size: one["nothing_changed"] for size, one in results.items()},
     }
     print(json.dumps(growth))

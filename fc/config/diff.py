@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from fc.base.collecting import uncollected
 from fc.config.compile import Resource, ResourceId, content_hash
 from fc.config.language import KIND_BY_NAME, KIND_ORDER, Fields
 
@@ -136,28 +137,30 @@ def diff(
     it next. Then everything else, what is referred to before what refers. ``adoptable`` is what git does not own but
     may take over, with what it says. ``unchanged`` is how many more there are that are the same on both sides.
     """
-    owned = {(one.kind, one.key): one for one in inventory}
-    removals = [
-        Change(
-            "delete",
-            one.kind,
-            one.key,
-            one.fields,
-            None,
-            one.content_hash,
-            None,
-            one.file,
-            one.line,
-            was=one.was,
-        )
-        for one in owned.values()
-        if (one.kind, one.key) not in resources
-    ]
-    others = [
-        change
-        for resource in resources.values()
-        if (change := _change(owned.get(resource.id), resource, adoptable.get(resource.id))) is not None
-    ]
+    # Nothing here is garbage: thousands of changes are not searched for it while they are made.
+    with uncollected():
+        owned = {(one.kind, one.key): one for one in inventory}
+        removals = [
+            Change(
+                "delete",
+                one.kind,
+                one.key,
+                one.fields,
+                None,
+                one.content_hash,
+                None,
+                one.file,
+                one.line,
+                was=one.was,
+            )
+            for one in owned.values()
+            if (one.kind, one.key) not in resources
+        ]
+        others = [
+            change
+            for resource in resources.values()
+            if (change := _change(owned.get(resource.id), resource, adoptable.get(resource.id))) is not None
+        ]
     removals.sort(key=lambda change: (-KIND_ORDER[change.kind], change.key))
     others.sort(key=lambda change: (KIND_ORDER[change.kind], change.key))
     changes = (*removals, *others)

@@ -104,6 +104,7 @@ class Synchronizer:
         self.loader = Loader(Surroundings.of(settings))
         self._compiler = Compiler()
         self._loaded: tuple[str, Loaded] | None = None
+        self._scoped: tuple[Compiled, Compiled] | None = None
         self._seen: _Seen | None = None
 
     async def register(self) -> None:
@@ -195,7 +196,9 @@ class Synchronizer:
             self._name,
             lambda others: self._compiler.compile(loaded.fragments, loaded.problems, others),
         )
-        compiled = within(compiled, self._configured.scope)
+        if self._scoped is None or self._scoped[0] is not compiled:
+            self._scoped = compiled, within(compiled, self._configured.scope)
+        compiled = self._scoped[1]
         return compiled if compiled.problems else seal(compiled, self._secrets.reveal)
 
     async def _apply(self, this: _Try, compiled: Compiled, moved: Move | None) -> None:
