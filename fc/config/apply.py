@@ -17,7 +17,7 @@ from fc.base.problems import Problem
 from fc.config.adoption import adoptable, forget_adoptions
 from fc.config.compile import Resource, ResourceId
 from fc.config.delegated import is_project_file
-from fc.config.delegated_rows import ceded, has_files, lock_files, settle_files, surrender
+from fc.config.delegated_rows import ceded, has_files, lock_files, settle_files, spare, surrender
 from fc.config.diff import Action, Change, Plan, diff, moved
 from fc.config.difference import Difference, read_difference
 from fc.config.drift_log import end_changed
@@ -265,9 +265,10 @@ async def _plan(
     found = await read_difference(connection, source, resources, parts)
     # What git may take over is owned by nobody here, so it is a part of what differs.
     taken = await adoptable(connection, found.declared)
-    if not is_project_file(source):
-        taken |= await ceded(connection, found.owned, found.declared)
-    return found, diff(found.owned, found.declared, taken, found.unchanged)
+    if is_project_file(source):
+        return found, diff(found.owned, found.declared, taken, found.unchanged)
+    taken |= await ceded(connection, found.owned, found.declared)
+    return found, await spare(connection, diff(found.owned, found.declared, taken, found.unchanged))
 
 
 def _reasons(plan: Plan, found: Difference) -> tuple[str, ...]:

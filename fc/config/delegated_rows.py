@@ -32,6 +32,16 @@ JOIN unnest($1::text[], $2::text[]) AS wanted(kind, key) ON c.kind = wanted.kind
 WHERE starts_with(c.source, $3)
 """
 # With a jobset go its inputs, whoever declares them.
+# What a file would have made, had it not belonged to another source, is kept with the revision that failed for it.
+_CLAIMED = """
+SELECT c.key FROM config_sources s
+JOIN LATERAL (
+    SELECT r.status, r.plan FROM config_revisions r WHERE r.source = s.name ORDER BY r.created_at DESC LIMIT 1
+) r ON r.status = 'failed'
+CROSS JOIN jsonb_to_recordset(r.plan -> 'changes') AS c(kind text, key text, action text)
+WHERE s.project_id IS NOT NULL AND s.name = ANY ($1::text[])
+  AND c.kind = 'jobset' AND c.action = 'create' AND c.key = ANY ($2::text[])
+"""
 _TAKEN = """
 SELECT c.source, c.kind, c.key, c.content, c.content_hash, c.file, c.line FROM config_resources c
 WHERE starts_with(c.source, $3) AND (
@@ -111,6 +121,22 @@ async def ceded(
         return {}
     rows = await connection.fetch(_CEDED, *_columns(new), PROJECT_SOURCE)
     return {(row["kind"], row["key"]): row["content"] for row in rows}
+
+
+async def spare(connection: asyncpg.Connection, plan: Plan) -> Plan:
+    """``plan`` without deleting for good what a project's own file declares already: it is handed over, with its history."""
+    keys = [change.key for change in plan.changes if change.kind == "jobset" and change.destroys]
+    if not keys:
+        return plan
+    files = sorted({f"{PROJECT_SOURCE}{key.partition('/')[0]}" for key in keys})
+    claimed = {row["key"] for row in await connection.fetch(_CLAIMED, files, keys)}
+    changes = tuple(
+        replace(change, spared=True)
+        if change.kind == "jobset" and change.destroys and change.key in claimed
+        else change
+        for change in plan.changes
+    )
+    return replace(plan, changes=changes)
 
 
 async def surrender(connection: asyncpg.Connection, plan: Plan) -> None:

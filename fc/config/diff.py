@@ -52,6 +52,8 @@ class Change:
 
     was: str | None = None
     """The key it had, if it gets another one."""
+    spared: bool = False
+    """A removal of what another source is about to take: it is archived, whatever it says itself."""
 
     @property
     def id(self) -> ResourceId:
@@ -62,7 +64,7 @@ class Change:
     def destroys(self) -> bool:
         """Whether it is a removal that leaves no disabled row with its history."""
         archived = KIND_BY_NAME[self.kind].archived and (self.before or {}).get("on_remove") != "delete"
-        return self.action == "delete" and not archived
+        return self.action == "delete" and not archived and not self.spared
 
     def differing(self) -> list[str]:
         """Names of the fields that differ, in the order of the language. A rotated secret's field is one."""

@@ -11,6 +11,7 @@ from fc.base.database import Database
 from fc.config.adoption import adoptable
 from fc.config.apply import refuse_takeover
 from fc.config.compile import Resource, ResourceId
+from fc.config.delegated_rows import ceded, spare
 from fc.config.diff import Change, Plan, diff
 from fc.config.guards import reasons_to_hold
 from fc.config.hidden import known_part, settle, shown, without_seals
@@ -60,7 +61,8 @@ async def plan_merge(
         resources = settle(merged, base, inventory)
         # Rows have numbers where a hidden value only has a word that stands for it.
         known = {identity: known_part(one) for identity, one in resources.items()}
-        plan = diff(inventory, resources, await adoptable(connection, known))
+        taken = await adoptable(connection, known) | await ceded(connection, inventory, resources)
+        plan = await spare(connection, diff(inventory, resources, taken))
         asked = [
             replace(change, after=known[change.id].fields) if change.id in known else change
             for change in plan.changes
