@@ -159,6 +159,7 @@ async def _running(settings: Settings, state: State) -> AsyncIterator[None]:
 def _stop_streams_early(streams: Streams) -> None:
     """End streams when the server says that it is about to stop, since it waits for open responses first."""
     if threading.current_thread() is threading.main_thread():
+        # Not every loop takes handlers of signals; without one, streams end when their connections do.
         with suppress(NotImplementedError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(STOP_SIGNAL, streams.stop)
 
